@@ -9,16 +9,30 @@ would hold calls that another could run. The smallest of three bounds decides:
 1. `TARGET` seconds of work, by what calls of this function took lately. A new function starts with
    one call, and so does one of which a worker has just given calls back. For many workers it is
    more, so that all together need at most `MESSAGES` in a second;
-2. a fair share of the waiting calls, so that all workers are busy until the end;
+2. a fair share of the waiting calls, so that all workers are busy until the end; but calls that
+   take less than a message costs are not divided;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
 
 Large results make a fourth: those of one message, which wait for the last call in it, take
 `LARGEST_RESULTS` bytes together.
+
+Calls that are made one by one would each have a message of their own. So while `FEW` messages are
+out, calls that together take less than a message costs wait for others to share one with them:
+until one of these messages is answered, but no longer than `HOLD`.
 """
 
 from math import ceil
 
-__all__ = ["GIVE_BACK_AFTER", "LARGEST_BYTES", "BatchSizer", "Room", "patience", "window"]
+__all__ = [
+    "FEW",
+    "GIVE_BACK_AFTER",
+    "HOLD",
+    "LARGEST_BYTES",
+    "BatchSizer",
+    "Room",
+    "patience",
+    "window",
+]
 
 TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough to balance.
 # Seconds, at least, after which a worker gives back the calls of a message that it has not begun.
@@ -31,6 +45,9 @@ LARGEST_RESULTS = 8_000_000  # Bytes of large results of a message with more tha
 GROWTH = 8  # The next batch is at most so many times larger than the last.
 SHARES = 2  # The waiting calls are divided into so many batches for each worker process.
 MEMORY = 0.5  # Weight of the latest batch in the average.
+WORTH = 0.001  # Seconds of work that are worth a message, because it costs as much.
+FEW = 4  # Messages that are out before short calls wait for others; they keep a client busy.
+HOLD = 0.005  # Seconds that they wait at most: twice the way of a message and its reply.
 
 
 class BatchSizer:
@@ -89,6 +106,20 @@ class BatchSizer:
         """
         self._was_cut_short = True
 
+    def is_worth_a_batch(self, waiting: int) -> bool:
+        """Whether so many calls take as long as a message costs, as far as it is known.
+
+        Examples:
+            >>> sizer = BatchSizer()
+            >>> sizer.record(calls=1, seconds=0.0001)
+            >>> sizer.is_worth_a_batch(9), sizer.is_worth_a_batch(10)
+            (False, True)
+        """
+        each = self.seconds_per_call
+        if each is None or self._was_cut_short or self._singles:
+            return True
+        return waiting * each >= WORTH
+
     def size(self, waiting: float, slots: int) -> int:
         """Return the number of calls for the next batch.
 
@@ -105,10 +136,13 @@ class BatchSizer:
             self._singles -= 1
             self._last = 1
             return 1
-        by_time = _target(slots) / self.seconds_per_call if self.seconds_per_call > 0 else LARGEST
+        each = self.seconds_per_call
+        by_time = _target(slots) / each if each > 0 else LARGEST
         if self._large_each:
             by_time = min(by_time, LARGEST_RESULTS / self._large_each)
         share = waiting / (SHARES * max(slots, 1))
+        if each * share < WORTH:
+            share = min(waiting, WORTH / each) if each > 0 else waiting
         size = min(
             by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST
         )

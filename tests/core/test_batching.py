@@ -10,6 +10,7 @@ from distribute_challenge.core.batching import (
     LARGEST_RESULTS,
     MESSAGES,
     TARGET,
+    WORTH,
     BatchSizer,
     window,
 )
@@ -47,9 +48,17 @@ def test_many_workers_get_larger_messages_rather_than_more_of_them() -> None:
 def test_a_batch_is_no_more_than_a_fair_share_of_what_waits() -> None:
     """At the end every worker has something to do."""
     sizer = BatchSizer()
-    sizer.record(calls=100, seconds=0.0)
+    sizer.record(calls=100, seconds=0.1)
     assert sizer.size(waiting=8, slots=2) == 2
     assert sizer.size(waiting=0, slots=0) == 1
+
+
+def test_calls_that_take_less_than_a_message_costs_are_not_divided() -> None:
+    sizer = BatchSizer()
+    sizer.record(calls=1000, seconds=0.1)
+    assert sizer.size(waiting=8, slots=2) == 8
+    assert sizer.size(waiting=24, slots=2) == WORTH / 0.0001 == 10
+    assert sizer.size(waiting=80, slots=2) == 20
 
 
 def test_calls_that_take_no_time_make_the_largest_batch() -> None:

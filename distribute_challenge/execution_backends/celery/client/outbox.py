@@ -1,11 +1,12 @@
 """Calls that wait to be sent, in groups that may share a message."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import inf
 from typing import NamedTuple
 
-from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer
+from distribute_challenge.core import clock
+from distribute_challenge.core.batching import HOLD, LARGEST_BYTES, BatchSizer
 from distribute_challenge.core.messages import FunctionPayload, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.execution_backends.celery.client.calls import Call
@@ -44,7 +45,7 @@ class Group:
             give one the results that it needs.
     """
 
-    __slots__ = ("_calls", "_empty", "follows", "function", "key", "options", "sizer")
+    __slots__ = ("_calls", "_empty", "_taken", "follows", "function", "key", "options", "sizer")
 
     def __init__(self, key: _GroupKey, function: FunctionPayload, options: CallOptions) -> None:
         self.key = key
@@ -54,6 +55,7 @@ class Group:
         self.follows = True
         self._calls: deque[Call] = deque()
         self._empty = 0
+        self._taken = -HOLD
 
     def __len__(self) -> int:
         return len(self._calls) - self._empty
@@ -94,6 +96,19 @@ class Group:
             if not call.attempts:
                 return  # The calls behind it were made later.
 
+    def is_held(self) -> bool:
+        """Whether its calls wait for others, with which they could share a message.
+
+        They are short, and the last message was made a moment ago.
+        """
+        first = next(iter(self))
+        return not (
+            first.task.chunk
+            or first.alone
+            or self.sizer.is_worth_a_batch(len(self))
+            or clock.monotonic() - self._taken >= HOLD
+        )
+
     def take(self, slots: int) -> list[Call]:
         """Take the calls of the next message.
 
@@ -102,6 +117,7 @@ class Group:
         """
         if self._empty:
             self._close_up()
+        self._taken = clock.monotonic()
         waiting = self._calls
         first = waiting.popleft()
         first.is_waiting = False
@@ -131,6 +147,9 @@ _NO_LATEST: _Latest = (None, None, False, None)
 class Outbox:
     """The calls of one client that wait to be sent, in groups that take turns.
 
+    Attributes:
+        holds: Whether calls wait for others, as `next_group` has found.
+
     Guarantees: not safe for threads; `PendingCalls` and `Client` call it under the lock of the
     pending calls.
     """
@@ -142,6 +161,7 @@ class Outbox:
     KEPT_LEARNT = 256
 
     def __init__(self) -> None:
+        self.holds = False
         self._groups: dict[_GroupKey, Group] = {}
         self._learnt: dict[_GroupKey, tuple[BatchSizer, bool]] = {}
         self._turns: OrderedDict[_GroupKey, Group] = OrderedDict()
@@ -181,20 +201,29 @@ class Outbox:
         group = self._turns.get(self._key(call.task))
         return group is not None and group.remove(call)
 
-    def next_group(self, closed: set[tuple[str, int]]) -> Group | None:
+    def next_group(
+        self, closed: set[tuple[str, int]], busy: Collection[tuple[str, int]] = ()
+    ) -> Group | None:
         """Return the group with the highest priority, and of these the one that waits longest.
 
         Args:
             closed: Queues, with priority, that may get no more messages for now.
+            busy: Queues, with priority, that get a message with short calls only when it is worth
+                one.
 
         Returns:
             The group; None if no group may send.
         """
+        self.holds = False
         for key in sorted(self._turns, key=lambda key: -key.priority):
-            group = self._turns[key]
+            group, where = self._turns[key], (key.queue, key.priority)
             if not group:
                 del self._turns[key]
-            elif (key.queue, key.priority) not in closed:
+            elif where in closed:
+                continue
+            elif where in busy and group.is_held():
+                self.holds = True
+            else:
                 # To the end, so that many calls of one function do not hold up another.
                 self._turns.move_to_end(key)
                 return group

@@ -5,7 +5,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from distribute_challenge.core.batching import patience, window
+from distribute_challenge.core.batching import FEW, patience, window
 from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
@@ -65,7 +65,8 @@ class PendingCalls(Condition):
             slots: Gives the number of child processes that serve a queue.
         """
         full = {key for key, out in self._out.items() if len(out) >= window(slots(key[0]))}
-        return self.outbox.next_group(full)
+        busy = {key for key, out in self._out.items() if len(out) >= FEW}
+        return self.outbox.next_group(full, busy)
 
     def register(self, group: Group, calls: list[Call], slots: int) -> SentBatch:
         """Make a batch of calls that are about to be sent together.

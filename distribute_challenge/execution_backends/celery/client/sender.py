@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from distribute_challenge.core.batching import HOLD
 from distribute_challenge.errors import SystemFailureError
 from distribute_challenge.execution_backends.celery.client.calls import SentBatch
 from distribute_challenge.execution_backends.celery.client.complaints import Complaints
@@ -69,7 +70,7 @@ class Sender:
                 if group is not None:
                     slots = self.counts.slots(group.options.queue)
                     return self.pending.register(group, group.take(slots), slots)
-                self.pending.wait()
+                self.pending.wait(HOLD if self.pending.outbox.holds else None)
             return None
 
     def _is_over(self, batch: SentBatch) -> bool:

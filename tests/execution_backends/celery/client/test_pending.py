@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from distribute_challenge.core.batching import LARGEST_BYTES
+from distribute_challenge.core import clock
+from distribute_challenge.core.batching import FEW, HOLD, LARGEST_BYTES
 from distribute_challenge.core.messages import FunctionPayload, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends.celery.broker.publishing import Message
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
-from distribute_challenge.execution_backends.celery.client.outbox import Outbox
+from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
 from distribute_challenge.execution_backends.celery.client.pending import PendingCalls
 
 OPEN: set[tuple[str, int]] = set()
@@ -70,6 +71,61 @@ def test_chunks_and_suspected_calls_are_sent_in_messages_of_their_own() -> None:
     while outbox.next_group(OPEN) is not None:
         taken.append(group.take(1))
     assert taken == [calls[0:2], calls[2:3], calls[3:4], calls[4:5], calls[5:6]]
+
+
+@pytest.fixture
+def clock_of_test(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the client reads; the test sets it."""
+    now = [1000.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    return now
+
+
+def test_short_calls_wait_a_moment_for_others_while_some_messages_are_out(
+    clock_of_test: list[float],
+) -> None:
+    pending = PendingCalls("client")
+    group = pending.outbox.group_of(call().task)
+    group.sizer.record(calls=10, seconds=0.001)
+
+    def next_group() -> Group | None:
+        return pending.next_group(lambda queue: 2)
+
+    with pending:
+        batches = []
+        for _ in range(FEW):
+            pending.put(call())
+            assert next_group() is group
+            batches.append(pending.register(group, group.take(2), 2))
+        pending.put(call())
+        assert next_group() is None
+        assert pending.outbox.holds
+        clock_of_test[0] += 2 * HOLD  # It has waited for long enough.
+        assert next_group() is group
+        assert not pending.outbox.holds
+        clock_of_test[0] -= 2 * HOLD
+        pending.drop(batches[0])  # It was answered.
+        assert next_group() is group
+        batches.append(pending.register(group, group.take(2), 2))
+        for _ in range(9):
+            pending.put(call())
+            assert next_group() is None
+        pending.put(call())  # Ten of them take as long as a message costs.
+        assert next_group() is group
+
+
+@pytest.mark.parametrize("kind", ["unknown", "chunk", "alone", "slow"])
+def test_other_calls_do_not_wait_for_others(kind: str, clock_of_test: list[float]) -> None:
+    outbox = Outbox()
+    calls = [call(), call(chunk=5 if kind == "chunk" else 0)]
+    calls[1].alone = kind == "alone"
+    group = outbox.group_of(calls[0].task)
+    if kind != "unknown":
+        group.sizer.record(calls=1, seconds=0.01 if kind == "slow" else 0.0001)
+    outbox.put(calls[0])
+    assert group.take(2) == calls[:1]
+    outbox.put(calls[1])
+    assert outbox.next_group(OPEN, {(group.options.queue, 0)}) is group
 
 
 def test_waiting_calls_are_counted_by_queue() -> None:
