@@ -16,9 +16,9 @@ would hold calls that another could run. The smallest of three bounds decides:
 Large results make a fourth: those of one message, which wait for the last call in it, take
 `LARGEST_RESULTS` bytes together.
 
-Calls that are made one by one would each have a message of their own. So while `FEW` messages are
-out, calls that together take less than a message costs wait for others to share one with them:
-until one of these messages is answered, but no longer than `HOLD`.
+Calls that are made one by one would each have a message of their own. So while `FEW` messages of a
+function are out, calls of it that together take less than a message costs wait for others to share
+one with them: until one of these messages is answered, but no longer than `HOLD`.
 """
 
 from math import ceil

@@ -1,12 +1,12 @@
 """Calls that wait to be sent, in groups that may share a message."""
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
 
 from distribute_challenge.core import clock
-from distribute_challenge.core.batching import HOLD, LARGEST_BYTES, BatchSizer
+from distribute_challenge.core.batching import FEW, HOLD, LARGEST_BYTES, BatchSizer
 from distribute_challenge.core.messages import FunctionPayload, Task
 from distribute_challenge.core.options import CallOptions
 from distribute_challenge.execution_backends.celery.client.calls import Call
@@ -43,9 +43,20 @@ class Group:
         sizer: Chooses how many calls to send together.
         follows: Whether its calls may follow others in a message. False once a worker could not
             give one the results that it needs.
+        out: Ids of its messages that wait for a reply.
     """
 
-    __slots__ = ("_calls", "_empty", "_taken", "follows", "function", "key", "options", "sizer")
+    __slots__ = (
+        "_calls",
+        "_empty",
+        "_taken",
+        "follows",
+        "function",
+        "key",
+        "options",
+        "out",
+        "sizer",
+    )
 
     def __init__(self, key: _GroupKey, function: FunctionPayload, options: CallOptions) -> None:
         self.key = key
@@ -53,6 +64,7 @@ class Group:
         self.options = options
         self.sizer = BatchSizer()
         self.follows = True
+        self.out: set[str] = set()
         self._calls: deque[Call] = deque()
         self._empty = 0
         self._taken = -HOLD
@@ -99,8 +111,11 @@ class Group:
     def is_held(self) -> bool:
         """Whether its calls wait for others, with which they could share a message.
 
-        They are short, and the last message was made a moment ago.
+        They are short, `FEW` messages with such calls are out, and the last one was made a moment
+        ago.
         """
+        if len(self.out) < FEW:
+            return False
         first = next(iter(self))
         return not (
             first.task.chunk
@@ -201,27 +216,23 @@ class Outbox:
         group = self._turns.get(self._key(call.task))
         return group is not None and group.remove(call)
 
-    def next_group(
-        self, closed: set[tuple[str, int]], busy: Collection[tuple[str, int]] = ()
-    ) -> Group | None:
+    def next_group(self, closed: set[tuple[str, int]]) -> Group | None:
         """Return the group with the highest priority, and of these the one that waits longest.
 
         Args:
             closed: Queues, with priority, that may get no more messages for now.
-            busy: Queues, with priority, that get a message with short calls only when it is worth
-                one.
 
         Returns:
             The group; None if no group may send.
         """
         self.holds = False
         for key in sorted(self._turns, key=lambda key: -key.priority):
-            group, where = self._turns[key], (key.queue, key.priority)
+            group = self._turns[key]
             if not group:
                 del self._turns[key]
-            elif where in closed:
+            elif (key.queue, key.priority) in closed:
                 continue
-            elif where in busy and group.is_held():
+            elif group.is_held():
                 self.holds = True
             else:
                 # To the end, so that many calls of one function do not hold up another.

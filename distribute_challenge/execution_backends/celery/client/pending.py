@@ -5,7 +5,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from distribute_challenge.core.batching import FEW, patience, window
+from distribute_challenge.core.batching import patience, window
 from distribute_challenge.core.condition import Condition
 from distribute_challenge.execution_backends.celery.client.calls import Call, SentBatch
 from distribute_challenge.execution_backends.celery.client.outbox import Group, Outbox
@@ -65,8 +65,7 @@ class PendingCalls(Condition):
             slots: Gives the number of child processes that serve a queue.
         """
         full = {key for key, out in self._out.items() if len(out) >= window(slots(key[0]))}
-        busy = {key for key, out in self._out.items() if len(out) >= FEW}
-        return self.outbox.next_group(full, busy)
+        return self.outbox.next_group(full)
 
     def register(self, group: Group, calls: list[Call], slots: int) -> SentBatch:
         """Make a batch of calls that are about to be sent together.
@@ -80,11 +79,13 @@ class PendingCalls(Condition):
         for call in calls:
             call.batch = batch
         self._out[group.options.queue, group.options.priority].add(batch.id)
+        group.out.add(batch.id)
         self.sent[batch.id] = batch
         return batch
 
     def drop(self, batch: SentBatch) -> None:
         """Stop waiting for a reply to a message."""
+        batch.group.out.discard(batch.id)
         out = self._out[batch.group.options.queue, batch.group.options.priority]
         if batch.id in out:
             out.remove(batch.id)

@@ -114,18 +114,23 @@ def test_short_calls_wait_a_moment_for_others_while_some_messages_are_out(
         assert next_group() is group
 
 
-@pytest.mark.parametrize("kind", ["unknown", "chunk", "alone", "slow"])
+@pytest.mark.parametrize("kind", ["unknown", "chunk", "alone", "slow", "of another function"])
 def test_other_calls_do_not_wait_for_others(kind: str, clock_of_test: list[float]) -> None:
-    outbox = Outbox()
-    calls = [call(), call(chunk=5 if kind == "chunk" else 0)]
-    calls[1].alone = kind == "alone"
-    group = outbox.group_of(calls[0].task)
+    pending = PendingCalls("client")
+    group = other = pending.outbox.group_of(call().task)
+    if kind == "of another function":
+        other = pending.outbox.group_of(call("other").task)
+        other.sizer.record(calls=1, seconds=0.0001)
     if kind != "unknown":
         group.sizer.record(calls=1, seconds=0.01 if kind == "slow" else 0.0001)
-    outbox.put(calls[0])
-    assert group.take(2) == calls[:1]
-    outbox.put(calls[1])
-    assert outbox.next_group(OPEN, {(group.options.queue, 0)}) is group
+    with pending:
+        for _ in range(FEW):
+            pending.put(call())
+            pending.register(group, group.take(2), 2)
+        last = call(other.function.name, chunk=5 if kind == "chunk" else 0)
+        last.alone = kind == "alone"
+        pending.put(last)
+        assert pending.next_group(lambda queue: 2) is other
 
 
 def test_waiting_calls_are_counted_by_queue() -> None:
