@@ -3,7 +3,8 @@
 import asyncio
 import concurrent.futures
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,30 +17,34 @@ from tests.contract.values import add
 from tests.processes import wait_until
 
 
-def busy_calls(background: ExecutionBackend, door: str) -> list[Future[str]]:
-    """Calls that use all workers until a file exists; no later call begins before that."""
-    calls = [wait_for(door).submit(background) for _ in range(12)]
-    # A call whose worker lacks the function is sent once more, behind the later ones.
-    wait_until(lambda: sum(call.running() for call in calls) >= background.concurrency)
-    return calls
+@contextmanager
+def busy_workers(background: ExecutionBackend, door: Path) -> Iterator[list[Future[str]]]:
+    """Calls that use all workers in the block, so that no other call begins there; then they end.
+
+    They are many more than there are workers: Dask may give a worker two of a few, and none to
+    another.
+    """
+    calls = [wait_for(str(door)).submit(background) for _ in range(12)]
+    try:
+        # A call whose worker lacks the function is sent once more, behind the later ones.
+        wait_until(lambda: sum(call.running() for call in calls) >= background.concurrency)
+        yield calls
+    finally:
+        door.touch()
+    assert [call.result(TIMEOUT) for call in calls] == ["done"] * 12
 
 
 def test_a_call_that_has_not_begun_can_be_cancelled(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
-    door = str(tmp_path / "door")
-    running = busy_calls(background, door)
-    last = add(1).submit(background)
-    try:
+    with busy_workers(background, tmp_path / "door"):
+        last = add(1).submit(background)
         assert not last.running()
         assert repr(last) == "<Future add(1) pending>"
         assert last.cancel()
         assert last.cancelled()
         with pytest.raises(CallCancelledError):
             last.result(TIMEOUT)
-    finally:
-        Path(door).touch()
-    assert [future.result(TIMEOUT) for future in running] == ["done"] * 12
 
 
 def test_a_call_that_runs_or_is_done_cannot_be_cancelled(
@@ -90,14 +95,8 @@ def test_a_call_that_runs_can_be_cancelled_by_force_and_leaves_its_slot(
         with pytest.raises(CallCancelledError):
             future.result()
         assert neighbour.result(TIMEOUT) == 2
-        # As many calls as there are slots run beside each other.
-        doors = [tmp_path / f"{function.__name__} {number}" for number in range(2)]
-        beside = [wait_for(str(door)).submit(background) for door in doors]
-        for door in doors:
-            eventually(Path(f"{door}.begun").exists)
-        for door in doors:
-            door.touch()
-        assert [future.result(TIMEOUT) for future in beside] == ["done", "done"]
+        with busy_workers(background, tmp_path / f"{function.__name__} door"):
+            pass  # As many calls as there are slots run beside each other.
         assert len(list(folder.iterdir())) == 1
 
 
@@ -119,14 +118,9 @@ def test_forced_cancel_cancels_a_waiting_call_and_leaves_an_ended_one_alone(
     background: ExecutionBackend, tmp_path: Path
 ) -> None:
     """With and without force, `cancel` cancels the first and not the second."""
-    door = str(tmp_path / "door")
-    running = busy_calls(background, door)
-    last = add(1).submit(background)
-    try:
+    with busy_workers(background, tmp_path / "door") as running:
+        last = add(1).submit(background)
         assert last.cancel(force=True)
-    finally:
-        Path(door).touch()
-    assert [future.result(TIMEOUT) for future in running] == ["done"] * 12
     assert last.cancelled()
     assert not running[0].cancel(force=True)
     assert not running[0].cancelled()
