@@ -23,6 +23,11 @@ def wait_for(path: str) -> str:
     return "done"
 
 
+async def later(number: int) -> int:
+    """Return the absolute value, as `abs` does, when it is awaited."""
+    return abs(number)
+
+
 @compute_this
 def meet(folder: str, number: int) -> tuple[int, int]:
     """Wait until this many calls run at the same time; return this process and its parent."""

@@ -17,11 +17,8 @@ from distribute_challenge.queues.coroutine_consumer import CoroutineConsumer
 from distribute_challenge.queues.results import put_results
 from distribute_challenge.queues.taking import Turn
 from distribute_challenge.queues.work import Consumed, ConsumerWork
+from tests.calls import later
 from tests.processes import PATIENCE, wait_until
-
-
-async def later(number: int) -> Any:
-    return abs(number)
 
 
 def work_of(items: "Queue[Any]", function: Callable[..., Any], **changes: Any) -> ConsumerWork:

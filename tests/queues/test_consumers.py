@@ -1,21 +1,17 @@
 """What `Consumers` promises beyond what holds on each engine (`tests/contract`)."""
 
 import asyncio
-import contextlib
-import os
 import queue
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distribute_challenge import Consumers, LocalCluster, Queue, compute_this
+from distribute_challenge import Consumers, Queue, compute_this
 from distribute_challenge.errors import (
     BackendError,
-    BrokerUnreachableError,
     CallCancelledError,
     OptionError,
     ResultTimeoutError,
@@ -24,7 +20,7 @@ from distribute_challenge.errors import (
 from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 from distribute_challenge.queues import ShutDown
-from tests.calls import process_id
+from tests.calls import later, process_id
 from tests.processes import PATIENCE, script, wait_until
 
 
@@ -186,10 +182,6 @@ def test_a_full_results_queue_does_not_block_a_stopped_consumer(
         items.join()
 
 
-async def later(number: int) -> Any:
-    return abs(number)
-
-
 def test_abandoning_the_iterator_of_results_lets_join_end(items: "Queue[int]", gate: Gate) -> None:
     items.put_many([1, 2])
     gate.opened.set()
@@ -330,80 +322,3 @@ def test_consumers_cannot_be_made_inside_a_call(items: "Queue[int]") -> None:
 
     with pytest.raises(BackendError, match="make the consumers in the program"):
         consume(items).compute(backend="threads")
-
-
-# --- a cluster
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(workers=2) as cluster:
-        yield cluster
-
-
-@pytest.mark.celery
-def test_consumers_leave_workers_free_for_other_calls(cluster: LocalCluster) -> None:
-    """Also if there are more consumers than workers."""
-    items: Queue[int] = Queue()
-    with process_id.consume(items, 20) as consumers:
-        assert process_id().compute() > 0
-        items.put_many(range(10))
-        assert process_id().compute() > 0
-        consumers.join()
-
-
-@pytest.mark.celery
-def test_a_consumer_that_dies_is_replaced(cluster: LocalCluster, tmp_path: Path) -> None:
-    """Its item is done by another one; an item that ends each of its processes is a dead letter."""
-    died = str(tmp_path / "died")
-
-    @compute_this
-    def work(item: Any) -> Any:
-        if item == "always" or (item == "once" and not os.path.exists(died)):
-            Path(died).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return item
-
-    items: Queue[Any] = Queue(lease=0.5)
-    with work.consume(items, results=True) as consumers:
-        items.put_many([1, "once", 2])
-        assert {1, "once", 2} == set(consumers.results())
-        items.put_many(["always", 3])
-        assert set(consumers.results()) == {3}
-    ((item, error),) = items.dead_letters()
-    assert (item, "3 processes" in error) == ("always", True)
-
-
-@pytest.mark.celery
-def test_an_item_that_was_begun_once_is_not_begun_again(
-    cluster: LocalCluster, tmp_path: Path
-) -> None:
-    """Its worker dies with it."""
-    begun = tmp_path / "begun"
-
-    @compute_this(at_most_once=True)
-    def work(item: Any) -> Any:
-        if item == "fatal":
-            with begun.open("a") as file:
-                file.write("begun ")
-            os.kill(os.getpid(), signal.SIGKILL)
-        return item
-
-    items: Queue[Any] = Queue(lease=0.5)
-    with work.consume(items, results=True) as consumers:
-        items.put_many([1, "fatal", 2])
-        assert set(consumers.results()) == {1, 2}
-    assert begun.read_text() == "begun "
-    ((item, error),) = items.dead_letters()
-    assert (item, "had one try" in error) == ("fatal", True)
-
-
-@pytest.mark.celery
-def test_a_broker_that_is_gone_ends_the_consumers() -> None:
-    with LocalCluster(workers=1) as cluster:
-        items: Queue[int] = Queue()
-        consumers = process_id.consume(items)
-        cluster.close()
-        with contextlib.suppress(BrokerUnreachableError):
-            consumers.stop()
-    assert consumers._calls == 0

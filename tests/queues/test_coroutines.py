@@ -11,19 +11,15 @@ import pytest
 from distribute_challenge import Queue
 from distribute_challenge.errors import SerialisationError
 from distribute_challenge.execution_backends.celery import CeleryExecutionBackend
-from distribute_challenge.execution_backends.celery.broker.connection import connect
 from distribute_challenge.queues import Full
 from distribute_challenge.queues.in_thread import in_thread
 from tests.execution_backends.celery.conftest import Server
 from tests.processes import PATIENCE, wait_until
+from tests.queues.waiting import is_waiting
 
 pytestmark = pytest.mark.celery
 
 Engine = CeleryExecutionBackend
-
-
-def is_waiting(server: Server, number: int) -> bool:
-    return connect(server.url).info("clients")["blocked_clients"] == number
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -39,7 +35,7 @@ def test_items_are_put_and_taken_while_the_loop_goes_on(
     async def main() -> None:
         numbers: Queue[int] = Queue(ack=ack, backend=backend)
         taking = [asyncio.create_task(numbers.aget()) for _ in range(40)]
-        await until(lambda: is_waiting(server, 40))
+        await until(is_waiting(server, 40))
         for number in range(40):
             await numbers.aput(number)
         assert sorted(await asyncio.gather(*taking)) == list(range(40))
@@ -92,9 +88,9 @@ def test_a_wait_that_is_cancelled_takes_nothing(backend: Engine, server: Server)
     async def main() -> int:
         numbers: Queue[int] = Queue(backend=backend)
         first = asyncio.create_task(numbers.aget())
-        await until(lambda: is_waiting(server, 1))
+        await until(is_waiting(server, 1))
         second = asyncio.create_task(numbers.aget())
-        await until(lambda: is_waiting(server, 2))
+        await until(is_waiting(server, 2))
         first.cancel()
         await numbers.aput(1)
         return await asyncio.wait_for(second, PATIENCE)

@@ -1,7 +1,6 @@
 """What pools of queues promise."""
 
 import queue
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,12 +12,6 @@ from distribute_challenge.execution_backends.local import LocalExecutionBackend
 from distribute_challenge.execution_backends.pools import ThreadsExecutionBackend
 from distribute_challenge.queues import ConsumerPool, Full, QueuePool
 from tests.processes import PATIENCE, wait_until
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadsExecutionBackend]:
-    with ThreadsExecutionBackend(2) as threads:
-        yield threads
 
 
 @pytest.fixture

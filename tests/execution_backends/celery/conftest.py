@@ -21,7 +21,7 @@ from distribute_challenge.execution.function_cache import FunctionCache
 from distribute_challenge.execution.run import execute
 from distribute_challenge.execution_backends.celery.backend import CeleryExecutionBackend
 from distribute_challenge.execution_backends.celery.broker import detached
-from distribute_challenge.execution_backends.celery.broker.connection import connect
+from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
 from distribute_challenge.execution_backends.celery.broker.keys import UNACKED, function_key
 from distribute_challenge.execution_backends.celery.broker.publishing import queue_keys
 from distribute_challenge.execution_backends.celery.client import detached_calls
@@ -176,6 +176,12 @@ class Taken:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("r")) as server:
         yield server
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[Broker]:
+    with connect(server.url) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.control import Running, active, scale
 from distribute_challenge.execution_backends.celery.broker.mailbox import LONGEST_NAME
 from distribute_challenge.execution_backends.celery.broker.ping import ping
@@ -15,12 +14,6 @@ from tests.execution_backends.celery.conftest import DEADLINE, Server
 from tests.fuzz.forger import answer, forging
 
 GOOD = {"worker@here": {"ok": "pong"}}
-
-
-@pytest.fixture
-def connection(server: Server) -> Iterator[Broker]:
-    with connect(server.url) as connection:
-        yield connection
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,17 @@ from typing import Any
 import pytest
 import redis
 
-from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.keys import queue_key
 from distribute_challenge.execution_backends.celery.broker.queues import (
     QueueGoneError,
     QueueRecord,
     queue_names,
 )
-from tests.execution_backends.celery.conftest import Server
 
 pytestmark = pytest.mark.celery
 
 ID = "named:numbers"
-
-
-@pytest.fixture
-def connection(server: Server) -> Broker:
-    return connect(server.url)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from distribute_challenge.execution_backends.celery.broker import reports
-from distribute_challenge.execution_backends.celery.broker.connection import Broker, connect
+from distribute_challenge.execution_backends.celery.broker.connection import Broker
 from distribute_challenge.execution_backends.celery.broker.keys import REPORTS, WATCHED
 from distribute_challenge.execution_backends.celery.broker.reports import (
     ClientReport,
@@ -21,7 +21,6 @@ from distribute_challenge.execution_backends.celery.broker.reports import (
     WorkerReport,
 )
 from distribute_challenge.security import Purpose
-from tests.execution_backends.celery.conftest import Server
 
 NOW = time.time()
 WORKER = WorkerReport(
@@ -47,11 +46,6 @@ CLIENT = ClientReport(
 def recent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reports above are recent, however long the tests before have taken."""
     monkeypatch.setattr(reports, "OLDEST", time.time() - NOW + 1000)
-
-
-@pytest.fixture
-def connection(server: Server) -> Broker:
-    return connect(server.url)
 
 
 def test_is_watched_is_true_for_some_seconds_after_watch(connection: Broker) -> None:

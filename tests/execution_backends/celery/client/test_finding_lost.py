@@ -48,7 +48,7 @@ class Out:
         self.batches = [batch for batch in self.batches if batch not in found]
         return [batch.id for batch in found]
 
-    def put(self, *names: str, others: int = 0) -> None:
+    def put(self, *names: str, others: int) -> None:
         """Put messages into the queue, and as many of other clients before each of them."""
         for name in names:
             for number in range(others):
