@@ -96,7 +96,8 @@ class LazyFuture(concurrent.futures.Future[Any]):
         return object.__getattribute__(self, name)
 
     def done(self) -> bool:
-        self._end_if_parents()
+        if self._generation != generation[0]:
+            self._end_if_parents()
         return self._state in _DONE
 
     def cancelled(self) -> bool:
@@ -108,7 +109,8 @@ class LazyFuture(concurrent.futures.Future[Any]):
 
         It must not block and not raise.
         """
-        self._end_if_parents()
+        if self._generation != generation[0]:
+            self._end_if_parents()
         alone = [callback]
         with _first:
             is_first = not self._looked_at

@@ -7,7 +7,7 @@ from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import ValueLostError
 from distribute_challenge.execution_backends.loss_report import described
-from distribute_challenge.serialisation import Parcel, dumps_plain, pack
+from distribute_challenge.serialisation import FindDepot, Parcel, dumps_plain, pack
 from distribute_challenge.serialisation.packed import Packed
 
 if TYPE_CHECKING:
@@ -84,13 +84,14 @@ class Input:
             )
         self.future = self.make_again()
 
-    def packed(self, depot: "Depot | None") -> Parcel:
+    def packed(self, find_depot: FindDepot) -> Parcel:
         """Return the value, packed for calls; the depot counts one more user of its parts.
 
         The future is done, and has a value.
 
         Args:
-            depot: The depot of the engine that gets the calls.
+            find_depot: Returns the depot of the engine that gets the calls. It is called only for
+                a value that has large parts, or that has not been packed.
 
         Raises:
             SerialisationError: The value cannot be pickled.
@@ -101,8 +102,17 @@ class Input:
         if future is None:
             raise ValueLostError(f"the result of {self.text()} is not kept any more")
         packed: Packed | None = future.packed
-        if packed is None and (unopened := future.unopened()) is not None:
-            packed = unopened.package  # The value goes on as it came.
+        if packed is None:
+            if (unopened := future.unopened()) is not None:
+                packed = unopened.package  # The value goes on as it came.
+            elif small := future.small_value():
+                data = dumps_plain(small[0])
+                assert data is not None  # Numbers and texts are plain.
+                packed = Packed(None, Parcel(data))
+        if packed is not None and packed.is_plain:
+            future.packed = packed
+            return packed.parcel
+        depot = find_depot()
         if packed is not None:
             packed = packed.for_depot(depot)
         if packed is None:
@@ -115,10 +125,6 @@ class Input:
 
 
 def _packed(future: Future[Any], depot: "Depot | None") -> Packed:
-    if small := future.small_value():
-        data = dumps_plain(small[0])
-        assert data is not None  # Numbers and texts are plain.
-        return Packed(depot, Parcel(data))
     parcel = pack(future.result(), f"the result of {future.name}", lambda: depot)
     if depot is None or not parcel.values:
         return Packed(depot, parcel)

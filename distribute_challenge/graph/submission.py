@@ -12,7 +12,7 @@ from distribute_challenge.core.running_graphs import RunningGraph
 from distribute_challenge.errors import CallCancelledError, CallError, DependencyError
 from distribute_challenge.execution_backends.base import ExecutionBackend
 from distribute_challenge.graph.inputs import Input
-from distribute_challenge.graph.waiting_call import WaitingCall, add_users, drop
+from distribute_challenge.graph.waiting_call import WaitingCall, drop
 from distribute_challenge.serialisation import PortableFunction
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def submitted(call: "ToSubmit", ready: Submittable, backend: Any = None) -> Futu
         SystemFailureError: The engine cannot be reached.
     """
     task = ready.task
-    if all(isinstance(need, Future) for need in task.needs):
+    if all(map(_is_future, task.needs)):
         # There is nothing else to submit.
         inputs = tuple(map(Input, task.needs))
         return _future_of(ready._replace(task=task._replace(needs=())), inputs)
@@ -196,17 +196,14 @@ class Submission:
 
     def _graph_with(self, task: Task, engine: ExecutionBackend) -> RunningGraph | None:
         """Return the graph of this submission; the first call that needs another one begins it."""
-        if (
-            self._graph is None
-            and not self._is_lasting
-            and not all(isinstance(need, Future) for need in task.needs)
-        ):
+        if self._graph is None and not self._is_lasting and not all(map(_is_future, task.needs)):
             self._graph = RunningGraph(task.function.name, engine)
         return self._graph
 
     def _remember(self, call: Any, made: Input) -> None:
         # A user of its own: a call that is submitted later may need it.
-        add_users((made,))
+        assert made.users is not None  # The program does not know its future yet.
+        made.users += 1  # Without the lock, as no other thread knows it yet, either.
         self._inputs[id(call)] = made
         if self._is_lasting:
             weakref.finalize(call, _forget, self._inputs, id(call)).atexit = False
@@ -280,6 +277,10 @@ def _future_of(
                 future.exception()
     waiting.begin()
     return waiting
+
+
+def _is_future(need: Any) -> bool:
+    return isinstance(need, Future)
 
 
 def _futures(inputs: Iterable[Input]) -> list[Future[Any]]:

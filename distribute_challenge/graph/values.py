@@ -1,6 +1,7 @@
 """Puts the values that a call needs into its task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.references import Reference
@@ -17,7 +18,7 @@ def with_values(
     inputs: Sequence[Input],
     engine: ExecutionBackend,
     portable: PortableFunction,
-    numbers: Mapping[int, int] | None = None,
+    places: Sequence[int | None] = (),
 ) -> Task:
     """Return a task with the values that it needs, as its engine takes it.
 
@@ -25,10 +26,11 @@ def with_values(
         task: The task, whose arguments have a stand-in for each input. The depot counts one user of
             its large values, and releases them if this function raises.
         inputs: What it needs, by the numbers of the stand-ins; all have values, except for those
-            that have a number.
+            that have a place.
         engine: The engine.
         portable: The function, which is pickled again if a value needs further modules.
-        numbers: The calls in the message that the task goes with, by the `id` of their futures.
+        places: For each input, the number of its call in the message that the task goes with; None
+            for a value from elsewhere. Empty if all are from elsewhere.
 
     Raises:
         SerialisationError: A value cannot be pickled.
@@ -38,22 +40,20 @@ def with_values(
     values = list(task.values)
     blobs: list[bytes | int] = []
     modules: frozenset[str] = frozenset()
-    depot = engine.depot()
 
     def deposited(buffer: memoryview) -> Reference | None:
-        if depot is None:
+        if (depot := engine.depot()) is None:
             return None
         reference = depot.deposit(buffer)
         values.append(reference.key)
         return reference
 
     try:
-        for each in inputs:
-            number = numbers.get(id(each.future)) if numbers else None
-            if number is not None:
-                blobs.append(number)
+        for each, place in zip_longest(inputs, places):
+            if place is not None:
+                blobs.append(place)
                 continue
-            parcel = each.packed(depot)
+            parcel = each.packed(engine.depot)
             blobs.append(parcel.data)
             modules |= parcel.modules
             values += parcel.values

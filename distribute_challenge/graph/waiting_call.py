@@ -24,7 +24,7 @@ from distribute_challenge.settings import attempts
 if TYPE_CHECKING:
     from distribute_challenge.stores import Hold
 
-__all__ = ["WaitingCall", "add_users", "drop"]
+__all__ = ["WaitingCall", "drop"]
 
 MOST_STEPS = 10  # Calls that the notes of an exception name on the way from the one that failed.
 
@@ -83,7 +83,7 @@ class WaitingCall(Follower, Future[Any]):
         self._forced = False
         self._because = ""
         self._inner: Future[Any] | None = None
-        add_users(inputs)
+        _add_users(inputs)
 
     def begin(self) -> None:
         """Wait for the inputs; the call goes to its engine at once if all have ended."""
@@ -122,8 +122,10 @@ class WaitingCall(Follower, Future[Any]):
 
     def _input_ended_there(self, future: Future[Any]) -> None:
         with _lock:
-            if self.missing > 1 and future.has_value():
-                self.missing -= 1  # Not the last one, so there is nothing else to do.
+            if (self.missing > 1 or self._is_out) and future.has_value():
+                # It is not the last one, or the call is in the same message: then `give_back` looks
+                # whether all have ended.
+                self.missing -= 1
                 return
         soon(future, self._input_ended)
 
@@ -163,16 +165,15 @@ class WaitingCall(Follower, Future[Any]):
         self._let_go()
 
     def _with_values(
-        self, task: Task, inputs: Sequence[Input], numbers: Mapping[int, int] | None = None
+        self, task: Task, inputs: Sequence[Input], places: Sequence[int | None] = ()
     ) -> Task:
-        depot = self._engine.depot()
-        if depot is not None and task.values:
+        if task.values and (depot := self._engine.depot()) is not None:
             if self._hold is None:
                 self._hold = depot.hold(task.values)
             else:
                 depot.retain(task.values)
         self._runs += 1
-        return with_values(task, inputs, self._engine, self._portable, numbers)
+        return with_values(task, inputs, self._engine, self._portable, places)
 
     def _take(self, inner: Future[Any]) -> None:
         """Take over the end of the call from the engine's future."""
@@ -263,11 +264,15 @@ class WaitingCall(Follower, Future[Any]):
     def follow(self, numbers: Mapping[int, int]) -> Task | None:
         with _lock:
             task, inputs = self._task, self._inputs
-            if self._is_out or task is None or not all(_is_there(each, numbers) for each in inputs):
+            if self._is_out or task is None:
                 return None
+            places = [numbers.get(id(each.future)) for each in inputs]
+            for each, place in zip(inputs, places, strict=True):
+                if place is None and (each.future is None or not each.future.has_value()):
+                    return None
             self._is_out = True
         try:
-            return self._with_values(task, inputs, numbers)
+            return self._with_values(task, inputs, places)
         except BaseException as error:
             self._not_released(task, error)
             return None
@@ -336,14 +341,12 @@ class WaitingCall(Follower, Future[Any]):
             raise CallCancelledError(f"{error}{self._because}") from None
 
 
-def _is_there(needed: Input, numbers: Mapping[int, int]) -> bool:
-    future = needed.future
-    return future is not None and (id(future) in numbers or future.has_value())
-
-
-def add_users(inputs: Sequence[Input]) -> None:
+def _add_users(inputs: Sequence[Input]) -> None:
     """Count one user more of each input that no other part of the program knows."""
-    if all(each.users is None for each in inputs):
+    for each in inputs:
+        if each.users is not None:
+            break
+    else:
         return  # As of most calls: without waiting for the lock.
     with _lock:
         for each in inputs:
@@ -358,7 +361,8 @@ def drop(inputs: Iterable[Input], *, force: bool) -> None:
         inputs: The inputs.
         force: Also stop those that run.
     """
-    waiting = list(inputs)
+    # The others have none for good: no lock is needed to see that.
+    waiting = [each for each in inputs if each.users is not None]
     # A loop, as a chain of calls may be longer than Python's stack.
     while waiting:
         each = waiting.pop()

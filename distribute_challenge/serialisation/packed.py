@@ -23,6 +23,11 @@ class Packed(NamedTuple):
     parcel: Parcel
     hold: "Hold | None" = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all of it lies in the pickle, which is the same for all depots."""
+        return not (self.parcel.values or self.parcel.beside)
+
     def for_depot(self, depot: "Depot | None") -> "Packed | None":
         """Return the value as calls take it whose large values lie in a depot.
 

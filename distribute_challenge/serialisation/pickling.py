@@ -69,10 +69,10 @@ class _NeedsPickler(pickle.Pickler):
     """Like `PlainPickler`, but with stand-ins for futures and calls (`core.needs`)."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if obj is value_of:
-            return NotImplemented
         if is_need(obj):
             return obj.__reduce_ex__(PROTOCOL)
+        if obj is value_of:
+            return NotImplemented
         raise NotPlainError
 
 

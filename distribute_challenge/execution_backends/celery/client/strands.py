@@ -67,6 +67,7 @@ class Strands:
         calls: list[Call] = []
         groups: list[Group] = []
         room: Room | None = None
+        may_join: dict[Group, bool] = {}  # As most calls of a message are of few functions.
         numbers: dict[int, int] = {}
         there: defaultdict[Follower, int] = defaultdict(int)
         ending: deque[tuple[Future, int]] = deque(  # type: ignore[type-arg] # of any value
@@ -75,10 +76,11 @@ class Strands:
         while ending:
             future, number = ending.popleft()
             numbers[id(future)] = number
+            is_engines = isinstance(future, Call)
             for follower in future.listeners():
                 if not isinstance(follower, Follower):
                     continue
-                if follower.stands_for(future):
+                if is_engines and follower.stands_for(future):
                     ending.append((follower, number))  # type: ignore[arg-type] # a future, too
                     continue
                 there[follower] += 1
@@ -87,7 +89,7 @@ class Strands:
                 if room is None:
                     size = sum(len(call.task.arguments) for call in batch.calls)
                     room = Room(slots, batch.group.sizer, len(batch.calls), size)
-                added = self._added(follower, batch, room, numbers)
+                added = self._added(follower, batch, room, may_join, numbers)
                 if added is not None:
                     ending.append((follower, len(batch.calls) + len(calls)))  # type: ignore[arg-type]
                     calls.append(added[0])
@@ -95,18 +97,21 @@ class Strands:
         return calls, groups
 
     def _added(
-        self, follower: Follower, batch: SentBatch, room: Room, numbers: dict[int, int]
+        self,
+        follower: Follower,
+        batch: SentBatch,
+        room: Room,
+        may_join: dict[Group, bool],
+        numbers: dict[int, int],
     ) -> tuple[Call, Group] | None:
         task = follower.task_to_follow(self.sender)
         if task is None or task.chunk or task.attempts:
             return None
         with self.pending:
             group = self.pending.outbox.group_of(task)
-        if (
-            not group.follows
-            or not _has_options_of(batch.group, group)
-            or not room.take(group.sizer, len(task.arguments))
-        ):
+        if group not in may_join:
+            may_join[group] = group.follows and _has_options_of(batch.group, group)
+        if not may_join[group] or not room.take(group.sizer, len(task.arguments)):
             return None
         ready = follower.follow(numbers)
         if ready is None:
