@@ -24,8 +24,10 @@ BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]+?) -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 PRINTED = re.compile(r"^ *print\(.*\) *# (?P<shown>.*)$", re.MULTILINE)
-#: Pages whose blocks share a cluster: to start one for each would take longer than the blocks do.
-ON_ONE_CLUSTER = ("tutorial", "how-to/")
+#: Pages whose blocks start clusters of their own, as on a laptop. All others share one, since to
+#: start one for each would take longer than the blocks do. Only of the first, lines of calls are
+#: shown.
+ON_THEIR_OWN = ("README.md", "index.md", "logs.md")
 
 SHELL = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = re.compile(r"(?:\]\(|<)(https?://[^)>\s]*)")
@@ -90,7 +92,7 @@ def test_a_block_runs_and_prints_what_its_comments_say(
         script = run(block.code, tmp_path, "-m", "pytest")
     elif block.mark == "with Ray":
         script = run(block.code, tmp_path, RAY_ADDRESS=ray_address())
-    elif block.mark == "with a broker" or block.page.startswith(ON_ONE_CLUSTER):
+    elif block.mark == "with a broker" or block.page not in ON_THEIR_OWN:
         address = request.getfixturevalue("cluster").broker_url
         script = run(block.code, tmp_path, CELERY_BROKER_URL=address)
     else:

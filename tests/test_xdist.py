@@ -56,6 +56,7 @@ SUITE = """
 
 @pytest.mark.slow
 @pytest.mark.celery
+@pytest.mark.usefixtures("unmeasured")
 def test_a_suite_that_uses_the_library_runs_under_xdist(tmp_path: Path) -> None:
     """Each of its processes has a cluster of its own, which ends with it."""
     for name in ("one", "two"):

@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from distribute_challenge.core.callbacks import run_callbacks
 from distribute_challenge.core.compact import compact
 from distribute_challenge.core.folding import fold, set_traceback, traceback_of
-from distribute_challenge.core.forks import generation
 from distribute_challenge.core.future_text import FutureText
 from distribute_challenge.core.lazy_future import OFTEN_SET, LazyFuture, Stages
 from distribute_challenge.core.log_lines import LastLines, LogLine
@@ -211,8 +210,7 @@ class Future(LazyFuture, Generic[R]):
 
     def has_value(self) -> bool:
         """Whether the call has ended and given a value, which may not have been unpickled yet."""
-        if self._generation != generation[0]:
-            self._end_if_parents()
+        self._end_if_parents()
         return self._state == FINISHED and self._exception is None
 
     def small_value(self) -> tuple[Any, ...]:

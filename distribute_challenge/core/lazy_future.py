@@ -109,8 +109,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
 
         It must not block and not raise.
         """
-        if self._generation != generation[0]:
-            self._end_if_parents()
+        self._end_if_parents()
         alone = [callback]
         with _first:
             is_first = not self._looked_at

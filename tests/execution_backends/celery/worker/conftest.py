@@ -46,15 +46,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         app = Celery(broker=server.url, set_as_current=False)
         with app.connection_for_read() as connection:
             receiver = app.events.Receiver(connection, handlers={"*": observed.take})
-
-            def capture() -> None:
-                while not receiver.should_stop:
-                    try:
-                        receiver.capture(timeout=1, wakeup=False)
-                    except TimeoutError:
-                        continue
-
-            listener = threading.Thread(target=capture)
+            # Without a timeout: to capture anew is to subscribe anew, and an event that comes in
+            # between is lost. It looks for `should_stop` once a second.
+            listener = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
             listener.start()
             try:
                 wait_until(lambda: heard(observed), "the first event", within=DEADLINE)
