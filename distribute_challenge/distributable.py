@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from distribute_challenge.core.folding import fold
@@ -29,6 +30,9 @@ R = TypeVar("R")
 
 DAY = 86400.0  # Seconds.
 MOMENT = 0.001  # Seconds; the shortest time that Redis can measure.
+# One for all calls without keyword arguments, as there may be a million of them.
+_NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
+
 LONGEST_TO_LIVE = 10 * 365 * DAY  # A caller who gives more has most likely used another unit.
 
 
@@ -120,7 +124,7 @@ class Distributable(ToRun, Generic[R]):
         self.at_deletion = HAS_RUN
         self.func = func
         self.args = tuple(args)
-        self.kwargs = dict(kwargs) if kwargs else {}
+        self.kwargs: Mapping[str, Any] = dict(kwargs) if kwargs else _NO_KWARGS
         self.prepared = prepared or Prepared.of(func, CallOptions())
 
     def compute(self, backend: Choice = None, timeout: float | None = None) -> R:
@@ -228,7 +232,7 @@ class Distributable(ToRun, Generic[R]):
         if is_as_they_are():
             self.at_deletion = HAS_RUN  # As above.
             options = self.prepared.options.updated(backend=None)
-            return _whole, (self.func, self.args, self.kwargs, options)
+            return _whole, (self.func, self.args, dict(self.kwargs), options)
         raise TypeError(
             "a call that has not run is no value: pass it as an argument of the call that needs "
             "its value, or give the value, as in call.compute()"
@@ -282,7 +286,7 @@ class Distributable(ToRun, Generic[R]):
             portable,
             name,
             self.args,
-            self.kwargs,
+            dict(self.kwargs),
             options,
             find_depot,
             within=within,

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from distribute_challenge.core.chunk_result import ChunkResult
+from distribute_challenge.core.compact import compact
 from distribute_challenge.core.following import Follower
 from distribute_challenge.core.futures import Future
+from distribute_challenge.core.lazy_future import OFTEN_SET
 from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.core.messages import Task
 from distribute_challenge.core.outcome import Failure
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WaitingCall", "drop"]
 
+_OUT = "_is_out", "_runs", "_inner"  # Attributes that have to do with the engine.
+
 MOST_STEPS = 10  # Calls that the notes of an exception name on the way from the one that failed.
 
 # Orders the end of inputs, the release of a call, and its cancellation. There is one lock for all
@@ -37,6 +41,7 @@ _lock = threading.RLock()
 _finding = threading.Lock()
 
 
+@compact(*OFTEN_SET, "graph", "missing", "_task", "_engine", "_inputs", "_portable", *_OUT)
 class WaitingCall(Follower, Future[Any]):
     """A call that goes to its engine when the calls that it needs have ended.
 
@@ -58,6 +63,13 @@ class WaitingCall(Follower, Future[Any]):
       cancelled.
     """
 
+    # Few calls have others; there may be a million of them.
+    _returns = 0  # Runs that gave it back, not begun.
+    _hold: "Hold | None" = None  # Keeps its own large values, for another run.
+    _steps = 0  # From the call that failed.
+    _forced = False
+    _because = ""
+
     def __init__(
         self,
         task: Task,
@@ -77,11 +89,6 @@ class WaitingCall(Follower, Future[Any]):
         self.missing = 0
         self._is_out = False  # Whether the engine has it, or is about to get it.
         self._runs = 0
-        self._returns = 0  # Runs that gave it back, not begun.
-        self._hold: Hold | None = None  # Keeps its own large values, for another run.
-        self._steps = 0  # From the call that failed.
-        self._forced = False
-        self._because = ""
         self._inner: Future[Any] | None = None
         _add_users(inputs)
 
@@ -97,7 +104,8 @@ class WaitingCall(Follower, Future[Any]):
                 future.when_done(ended_there)
 
     def cancel(self, force: bool = False) -> bool:
-        self._forced |= force
+        if force:
+            self._forced = True
         return super().cancel(force)
 
     def logs(self) -> list[LogLine]:
@@ -189,13 +197,17 @@ class WaitingCall(Follower, Future[Any]):
             self.end_like(inner)
             if inner.has_value():
                 # Each refers to the other: the value would be freed late, by the garbage collector.
-                self._lines, self._inner = inner._lines, None
+                self._inner = None
+                if inner._lines is not None:
+                    self._lines = inner._lines
         self._let_go()
 
     def _let_go(self) -> None:
         """The call has ended: its inputs are not needed any more."""
         with _lock:
-            inputs, self._inputs, self._task, self._hold = self._inputs, (), None, None
+            inputs, self._inputs, self._task = self._inputs, (), None
+            if self._hold is not None:
+                self._hold = None
         drop(inputs, force=False)
 
     def _is_to_run_again(self, error: BaseException | None) -> TypeGuard[ValueLostError]:

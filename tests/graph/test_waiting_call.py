@@ -1,6 +1,7 @@
 """What becomes of a call between its inputs and its engine."""
 
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -46,6 +47,21 @@ def add(x: Any, y: Any = 1) -> Any:
 
 
 Eventually = Callable[[Callable[[], bool]], None]
+
+
+def test_a_call_that_has_waited_takes_little_memory(engine: Engine) -> None:
+    """It has no dictionary of its own, even if many were made before the first was done."""
+    needed = add(1).submit()
+    add(needed).submit()  # The first one makes what all share.
+    tracemalloc.start()
+    try:
+        futures = [add(needed, number).submit() for number in range(1_000)]
+        for future in futures:
+            future.resolve(1)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size / len(futures) < 850  # Bytes; with a dictionary 1,030.
 
 
 def test_a_call_is_submitted_to_its_engine_when_its_last_input_is_ready(
