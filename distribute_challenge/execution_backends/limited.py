@@ -17,8 +17,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core.callbacks import Dispatcher
+from distribute_challenge.core.compact import compact
 from distribute_challenge.core.forks import generation, renew_in_children
 from distribute_challenge.core.futures import Future
+from distribute_challenge.core.lazy_future import OFTEN_SET
 from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.core.messages import Task
 from distribute_challenge.execution_backends.base import ExecutionBackend
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["LimitedBackend", "LimitedCall"]
 
 
+@compact(*OFTEN_SET, "task", "_backend", "entry", "inner")
 class LimitedCall(Future[Any]):
     """The future of a call that waits for its turn; `LimitedBackend.submit` makes it.
 

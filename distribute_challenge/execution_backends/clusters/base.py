@@ -18,8 +18,10 @@ from typing import Any
 from distribute_challenge import settings
 from distribute_challenge.core import clock
 from distribute_challenge.core.batching import GIVE_BACK_AFTER
+from distribute_challenge.core.compact import compact
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
+from distribute_challenge.core.lazy_future import OFTEN_SET
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import BackendError
 from distribute_challenge.execution_backends import policy
@@ -35,6 +37,7 @@ LOOK_AGAIN_AFTER = 1.0
 MOST_KNOWN = 10_000  # Functions that are believed to be on workers; a guess.
 
 
+@compact(*OFTEN_SET, "task", "attempts", "_backend", "message", "handle", "sent")
 class ClusterCall(TriedCall):
     """The future of a call on a cluster; `ClusterBackend.submit` makes it.
 

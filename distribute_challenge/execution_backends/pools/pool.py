@@ -19,9 +19,11 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from distribute_challenge.core import clock
+from distribute_challenge.core.compact import compact
 from distribute_challenge.core.condition import Condition
 from distribute_challenge.core.forks import generation
 from distribute_challenge.core.futures import Future
+from distribute_challenge.core.lazy_future import OFTEN_SET
 from distribute_challenge.core.messages import Task
 from distribute_challenge.execution_backends.base import closed
 from distribute_challenge.execution_backends.policy import begin_by, queue_timeout_error, urgency
@@ -34,6 +36,7 @@ SPARE_LIMITS = (
 )
 
 
+@compact(*OFTEN_SET, "task", "attempts", "_pool", "number", "entry", "runner")
 class PoolCall(TriedCall):
     """A future with its pool's data about the call; `Pool.submit` makes one for each call.
 
