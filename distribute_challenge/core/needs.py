@@ -89,14 +89,17 @@ def is_as_they_are() -> bool:
     return _whole.get()
 
 
-@contextmanager
-def giving(values: Sequence[Any]) -> Iterator[None]:
+class giving:  # noqa: N801 - as above, for each call that gets inputs
     """Give the values that stand-ins unpickled in this block stand for, by number."""
-    token = _values.set(values)
-    try:
-        yield
-    finally:
-        _values.reset(token)
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._given = values
+
+    def __enter__(self) -> None:
+        self._token = _values.set(self._given)
+
+    def __exit__(self, *_: object) -> None:
+        _values.reset(self._token)
 
 
 def unpacked(results: Iterable[bytes], unpack: Callable[[bytes], Any]) -> list[Any]:
