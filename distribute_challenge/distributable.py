@@ -286,7 +286,7 @@ class Distributable(ToRun, Generic[R]):
             portable,
             name,
             self.args,
-            dict(self.kwargs),
+            self.kwargs or {},  # A dictionary, as it is pickled.
             options,
             find_depot,
             within=within,

@@ -1,6 +1,6 @@
 """Make the `Task` that an engine takes from a function and its arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future as AnyFuture
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ def single_task(
     portable: PortableFunction,
     name: str,
     args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    kwargs: Mapping[str, Any],
     options: CallOptions,
     find_depot: FindDepot | None = None,
     *,
@@ -184,7 +184,7 @@ def _packed(
     value: Any,
     name: str,
     args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    kwargs: Mapping[str, Any],
     find_depot: FindDepot | None = None,
 ) -> Parcel:
     try:
