@@ -30,10 +30,10 @@ R = TypeVar("R")
 
 DAY = 86400.0  # Seconds.
 MOMENT = 0.001  # Seconds; the shortest time that Redis can measure.
+LONGEST_TO_LIVE = 10 * 365 * DAY  # A caller who gives more has most likely used another unit.
+
 # One for all calls without keyword arguments, as there may be a million of them.
 _NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
-
-LONGEST_TO_LIVE = 10 * 365 * DAY  # A caller who gives more has most likely used another unit.
 
 
 class Prepared(NamedTuple):
