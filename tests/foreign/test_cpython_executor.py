@@ -8,6 +8,7 @@ Each test that is left out stands in a table, with the reason.
 
 import gc
 import unittest
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from distribute_challenge import Executor
 from tests.foreign.binding import cpython_tests, folder_of_tests
+from tests.processes import wait_until
 
 NAME = "test_concurrent_futures"
 
@@ -139,6 +141,16 @@ class Scripts(Mixin):
 
 class TestExecutor(t.ExecutorTest, Mixin, unittest.TestCase):
     test_map_chunksize = t.ProcessPoolExecutorTest.test_map_chunksize
+
+    def test_free_reference(self) -> None:
+        """The thread that brings a result may let go of it a moment after the caller.
+
+        Python 3.11 does not wait in this test, which later releases do.
+        """
+        for result in self.executor.map(t.make_dummy_object, range(10)):
+            reference = weakref.ref(result)
+            del result
+            wait_until(lambda reference=reference: reference() is None, "the end of the result")
 
 
 class TestShutdown(t.ExecutorShutdownTest, Scripts, unittest.TestCase):

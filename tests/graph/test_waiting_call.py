@@ -10,6 +10,7 @@ import pytest
 
 from distribute_challenge import Future, compute_this, default_backend, use_backend
 from distribute_challenge.core.following import Follower
+from distribute_challenge.core.log_lines import LogLine
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import CallCancelledError, SerialisationError
 from distribute_challenge.execution_backends.base import ExecutionBackend
@@ -62,6 +63,20 @@ def test_a_call_that_has_waited_takes_little_memory(engine: Engine) -> None:
     finally:
         tracemalloc.stop()
     assert size / len(futures) < 850  # Bytes; with a dictionary 1,030.
+
+
+def test_lines_of_a_call_that_has_waited_are_kept_after_its_end(
+    engine: Engine, eventually: Eventually
+) -> None:
+    future = add(add(1)).submit()
+    engine.futures[0].resolve(2)
+    eventually(lambda: len(engine.futures) == 2)
+    inner = engine.futures[1]
+    line = LogLine("stdout", "added", 1.5)
+    inner.add_log(line)
+    assert future.logs() == [line]
+    inner.resolve(3)
+    assert (future.result(60), future.logs()) == (3, [line])
 
 
 def test_a_call_is_submitted_to_its_engine_when_its_last_input_is_ready(
