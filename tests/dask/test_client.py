@@ -3,7 +3,7 @@
 import gc
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,16 @@ def test_persisted_values_are_computed_once(client: Client, tmp_path: Path) -> N
     assert kept.sum().compute(scheduler="threads") == 55
 
 
-def test_persisted_values_are_kept_as_long_as_a_collection_refers_to_them(client: Client) -> None:
+def test_persisted_values_are_kept_as_long_as_a_collection_refers_to_them(
+    client: Client, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
     kept = client.persist(dask.delayed(inc)(1))
     future = weakref.ref(persisted(kept.dask[kept.key]))
     assert kept.compute(scheduler=client) == 2
     assert future() is not None
     del kept
     gc.collect()
-    assert future() is None
+    eventually(lambda: future() is None)  # A thread may hold it for a moment.
 
 
 def test_persist_of_a_collection_uses_the_client(client: Client) -> None:
