@@ -127,7 +127,8 @@ class Collector:
                 for client in clients[:MOST_CLIENTS]
             ],
             clients_left_out=max(0, len(clients) - MOST_CLIENTS),
-            failures=list(reversed(history.failures)),
+            # Reports of several workers come in any order.
+            failures=sorted(history.failures, key=lambda row: row.at, reverse=True),
             failures_left_out=history.failure_count - len(history.failures),
             points=history.points(now),
             notes=self._notes(state, self._reports),

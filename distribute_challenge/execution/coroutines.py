@@ -160,9 +160,9 @@ async def _end_leftovers(generators: "weakref.WeakSet[AsyncGenerator[Any, Any]]"
 def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
     thread = threading.get_ident()
     try:
-        kept = _kept()
-        loops[thread] = kept.loop
-        return kept.runner.run(coroutine)
+        runner = _kept().runner
+        loops[thread] = runner.get_loop()
+        return runner.run(coroutine)
     except Exception:
         raise
     except BaseException:
@@ -175,8 +175,9 @@ def _run_in_this_thread(coroutine: Coroutine[Any, Any, R]) -> R:
 
 
 def _kept() -> "_Kept":
-    # Only the thread's local storage holds it, and no variable of a frame: it is deleted with the
-    # thread, even if a traceback stays alive.
+    # Only the thread's local storage holds it, and no variable of a frame that calls the user's
+    # code: it is deleted with the thread, even if a traceback stays alive. Deleted by the garbage
+    # collector, it would find the loop's sockets closed.
     kept: _Kept | None = vars(_of_this_thread).get("kept")
     # A call may close the loop of its thread, or run in the child of a fork.
     if kept is None or kept.loop.is_closed() or kept.is_parents():

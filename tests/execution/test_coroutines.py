@@ -202,6 +202,25 @@ def test_the_loop_of_an_ended_thread_is_closed_although_another_loop_runs() -> N
     assert loops[0].is_closed()
 
 
+def test_the_loop_of_an_ended_thread_is_closed_although_a_traceback_is_kept() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    errors: list[BaseException] = []
+
+    async def fail() -> None:
+        loops.append(asyncio.get_running_loop())
+        raise ValueError
+
+    def run() -> None:
+        try:
+            run_to_completion(fail())
+        except ValueError as error:
+            errors.append(error)
+
+    in_other_thread(run)
+    assert errors[0].__traceback__ is not None
+    assert loops[0].is_closed()
+
+
 def test_errors_of_leftover_tasks_and_generators_are_logged_when_the_call_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
