@@ -96,8 +96,7 @@ class LazyFuture(concurrent.futures.Future[Any]):
         return object.__getattribute__(self, name)
 
     def done(self) -> bool:
-        if self._generation != generation[0]:
-            self._end_if_parents()
+        self._end_if_parents()
         return self._state in _DONE
 
     def cancelled(self) -> bool:
