@@ -21,13 +21,14 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from pickle import PickleBuffer
 
 from distribute_challenge.core import clock
 from distribute_challenge.core.forks import renew_in_children
 from distribute_challenge.errors import StoreFullError, SystemFailureError, ValueLostError
 from distribute_challenge.log import logger
 from distribute_challenge.stores.base import Buffer, Reference, Store
+from distribute_challenge.stores.content import Content, hashed
+from distribute_challenge.stores.places import Places, keys_by_store
 from distribute_challenge.stores.record import Hold, Record, Value
 
 __all__ = ["Depot"]
@@ -42,26 +43,22 @@ class Depot:
     """The large values of one client, each kept once however many calls use it.
 
     Args:
-        places: Stores of this client, in the order in which workers search them. Every worker sees
-            the last one, which also takes values that do not fit elsewhere. New values go to the
-            first, unless `use` names others. The depot closes the stores.
-
+        stores: Stores of this client, as for `Places`. The depot closes them.
         results_released: Called when results that a worker has made have one user less each, which
             `free_results` may have to free. It must not wait.
 
     Attributes:
         names: Names of the stores, for the header of a batch.
+        use: Chooses the stores of new values: `Places.use`.
     """
 
     def __init__(
-        self, places: Sequence[Store], results_released: Callable[[], None] = lambda: None
+        self, stores: Sequence[Store], results_released: Callable[[], None] = lambda: None
     ) -> None:
-        self.names = tuple(place.name for place in places)
+        self._places = Places(stores)
+        self.names = self._places.names
+        self.use = self._places.use
         self._results_released = results_released
-        self._places = tuple(places)
-        self._everywhere = self._places[-1]
-        self._used = self._places[:1]
-        # Without the seed, it is not possible to make another content with the same key.
         self._seed = secrets.randbits(64)
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -75,14 +72,6 @@ class Depot:
         for value in self._record.values.values():
             value.moving = threading.Lock()
 
-    def use(self, places: Iterable[Store]) -> None:
-        """Put new values into these stores; if there are none, into the one that all workers see.
-
-        Values that are kept already stay where they are.
-        """
-        wanted = set(places)
-        self._used = tuple(place for place in self._places if place in wanted) or self._places[-1:]
-
     def deposit(self, buffer: Buffer) -> Reference:
         """Keep a value, unless one with the same content is kept already, and count one more user.
 
@@ -94,28 +83,11 @@ class Depot:
             StoreFullError: No store has room for it.
             SystemFailureError: A store does not answer, or the depot is closed.
         """
-        import xxhash
-
-        # No buffer of a buffer: CPython before 3.12.7 crashes when its garbage collector meets a
-        # memoryview that another object wraps (gh-77894), and the frames of an error that is raised
-        # here may be part of a reference cycle.
-        if (
-            isinstance(buffer, memoryview)
-            and buffer.ndim == 1
-            and buffer.format == "B"
-            and buffer.c_contiguous
-        ):
-            data = buffer
-        else:
-            data = PickleBuffer(buffer).raw()
-        reference = Reference(xxhash.xxh3_128(data, seed=self._seed).hexdigest(), data.nbytes)
+        content = Content(buffer, self._seed)
+        value = self._counted(content)
+        reference = value.reference
         with self._lock:
-            if self._closed:
-                raise SystemFailureError("a large value was sent to a backend that is closed")
-            self._record.settle()
-            value = self._record.values.setdefault(reference.key, Value(reference))
-            self._record.count(value)
-            if value.kept and value.offered.issuperset(self._used):
+            if value.kept and value.offered.issuperset(self._places.used):
                 return reference
             crowded = (
                 self._record.idle_bytes > KEPT_IDLE or self._record.idle_once_bytes > KEPT_IDLE_ONCE
@@ -124,10 +96,12 @@ class Depot:
             if crowded:
                 self._free(clock.monotonic(), KEPT_IDLE, KEPT_IDLE_ONCE)
             with value.moving:
-                self._keep(value, data)
+                self._keep(value, content.data)
         except BaseException:
             self.release([reference.key])
             raise
+        finally:
+            value.source = None
         return reference
 
     def retain(self, keys: Iterable[str]) -> None:
@@ -171,11 +145,10 @@ class Depot:
         """
         values: dict[str, Value] = {}
         for reference in references:
-            near = (place for place in self._places[:-1] if place.holds(*reference))
-            place = next(near, self._everywhere)
-            place.take_over(*reference)
+            store = self._places.holder(reference)
+            store.take_over(*reference)
             value = values[reference.key] = Value(reference, is_result=True)
-            value.kept.add(place)
+            value.kept.add(store)
         with self._lock:
             for value in values.values():
                 self._record.count(value)
@@ -209,11 +182,9 @@ class Depot:
         Raises:
             ValueLostError: It is in no store.
         """
-        for place in self._places:
-            data = place.copy(*reference) if writable else place.get(*reference)
-            if data is not None:
-                return data
-        raise _lost([reference.key])
+        if (data := self._places.find(reference, writable=writable)) is None:
+            raise _lost([reference.key])
+        return data
 
     def provide_everywhere(self, keys: Iterable[str]) -> None:
         """Put values into the store that every worker sees, because a worker did not find them.
@@ -242,13 +213,9 @@ class Depot:
         """Tell the stores that this client lives. Called about once a second; it never raises."""
         if self._ended():
             return
-        kept: dict[Store, list[str]] = {place: [] for place in self._places}
         with self._lock:
-            for key, value in self._record.values.items():
-                for place in value.kept:
-                    kept[place].append(key)
-        for place, keys in kept.items():
-            place.renew(keys)
+            kept = keys_by_store(self._record.values.values())
+        self._places.renew(kept)
 
     def sweep(self, now: float) -> None:
         """Free values without users. Called about once a second; it never raises.
@@ -267,9 +234,9 @@ class Depot:
         with self._lock:
             self._record.settle()
             going, self._record.going = self._record.going, []
-        for place in self._places:
-            if keys := [value.reference.key for value in going if place in value.kept]:
-                place.delete(keys)
+            kept = keys_by_store(going)
+        for store, keys in kept.items():
+            store.delete(keys)
         return bool(going)
 
     def close(self) -> None:
@@ -279,8 +246,40 @@ class Depot:
         with self._lock:
             self._closed = True
             self._record = Record()
-        for place in self._places:
-            place.close()
+        self._places.close()
+
+    def _counted(self, content: Content) -> Value:
+        """Find the value with this content, or record a new one, and count one more user of it."""
+        # If a store does not map its values, it takes longer to read one again, for the next that
+        # may be equal, than to hash all of this one.
+        is_read = not (content.is_sampled and self._places.are_mapped)
+        digest = content.digest if is_read else None
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise SystemFailureError("a large value was sent to a backend that is closed")
+                self._record.settle()
+                if (value := self._record.find(content.sample, digest)) is None:
+                    return self._record.add(content, digest)
+                self._record.count(value)
+                if digest is not None and value.digest == digest:
+                    return value
+            # The samples are equal.
+            try:
+                digest = content.digest
+                self._read(value)
+            finally:
+                self.release([value.reference.key])
+
+    def _read(self, value: Value) -> None:
+        """Find out the digest of a value that was not read so far."""
+        with value.moving:
+            if value.digest is None:
+                data = self._places.find(value.reference) if value.kept else value.source
+                # No other value equals one that is lost.
+                digest = secrets.token_hex(16) if data is None else hashed(data, self._seed)
+                with self._lock:
+                    self._record.was_read(value, digest)
 
     def _release(self, keys: tuple[str, ...]) -> None:
         self._record.released.append(keys)
@@ -292,15 +291,15 @@ class Depot:
     def _keep(self, value: Value, data: memoryview) -> None:
         """Put a value into the stores in use; if these are full, into the last one."""
         full = None
-        for place in self._used:
+        for place in self._places.used:
             if place not in value.offered:
                 full = self._put(place, value, data) or full
         if not value.kept and full is not None:
             if not self._warned:
                 self._warned = True
                 logger.warning("large values go another way, which takes longer: %s", full)
-            if self._everywhere not in value.offered:
-                full = self._put(self._everywhere, value, data)
+            if self._places.everywhere not in value.offered:
+                full = self._put(self._places.everywhere, value, data)
             if full is not None:
                 value.offered.clear()
                 raise full
@@ -324,11 +323,11 @@ class Depot:
 
     def _provide(self, value: Value) -> bool:
         # The record alone is not enough: Redis may have lost the value without notice.
-        if self._everywhere.holds(*value.reference):
+        if self._places.everywhere.holds(*value.reference):
             return True
-        for place in self._places[:-1]:
+        for place in self._places.near:
             if (data := place.get(*value.reference)) is not None:
-                if full := self._put(self._everywhere, value, data):
+                if full := self._put(self._places.everywhere, value, data):
                     raise full
                 return True
         with self._lock:
@@ -349,7 +348,6 @@ class Depot:
             Whether anything was freed.
         """
         going: list[Value] = []
-        kept: dict[Store, list[str]] = {}
         with contextlib.ExitStack() as stack:
             with self._lock:
                 self._record.settle()
@@ -365,19 +363,19 @@ class Depot:
                         continue
                     stack.callback(value.moving.release)
                     self._record.leave_idle(value)
-                    for place in value.kept:
-                        kept.setdefault(place, []).append(value.reference.key)
+                    going.append(value)
+                kept = keys_by_store(going)
+                for value in going:
                     # From here on, a thread that deposits it again waits until it is freed, and
                     # stores it anew.
                     value.kept.clear()
                     value.offered.clear()
-                    going.append(value)
-            for place, keys in kept.items():
-                place.delete(keys)
+            for store, keys in kept.items():
+                store.delete(keys)
             with self._lock:
                 for value in going:
                     if not value.users:
-                        self._record.values.pop(value.reference.key, None)
+                        self._record.remove(value)
         return bool(kept)
 
     def _ended(self) -> bool:

@@ -293,6 +293,18 @@ def test_close_closes_each_place_once_and_later_deposits_are_refused(
         kept.deposit(b"content")
 
 
+def test_a_depot_may_be_closed_while_it_frees_a_value(kept: Depot, near: MemoryStore) -> None:
+    """The value has gone from the record then."""
+    kept.release([kept.deposit(b"content").key])
+    near.deleting.shut()
+    (thread,) = in_threads(lambda: free_all(kept))
+    near.deleting.wait_until_reached()
+    kept.close()
+    near.deleting.open()
+    thread.join()
+    assert near.values == kept._record.values == {}
+
+
 def test_a_fork_of_the_client_frees_nothing(kept: Depot, near: MemoryStore) -> None:
     """It would be Redis' copy, too, that goes."""
     kept.release([kept.deposit(b"content").key])
