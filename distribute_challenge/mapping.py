@@ -222,7 +222,7 @@ class Mapping(ToRun):
             timeline = future.timeline
             chunk.worker = timeline.worker if timeline is not None else ""
             chunk.seconds = timeline.running if timeline is not None else clock.now() - chunk.sent
-            self._sizer.record(done, chunk.seconds)
+            self._sizer.record(done, chunk.seconds, result.size)
         rest = chunk.calls[done:]
         if not rest:
             return

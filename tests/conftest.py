@@ -18,12 +18,14 @@ from distribute_challenge.execution_backends.sized import close_unused
 from tests import docker_engine
 from tests.cluster_names import cluster_of
 from tests.elsewhere import Client
+from tests.measuring import measure_only_what_runs
 from tests.secret import SECRET
 
 
 def pytest_collection_finish() -> None:
     """What collecting the tests has made lives as long as they do: the garbage collector leaves it."""
     gc.freeze()
+    measure_only_what_runs()
 
 
 @pytest.hookimpl(tryfirst=True)

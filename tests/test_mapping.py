@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from distribute_challenge import compute_this
-from distribute_challenge.core.batching import LARGEST, LARGEST_BYTES
+from distribute_challenge.core.batching import (
+    LARGEST,
+    LARGEST_BYTES,
+    LARGEST_RESULTS,
+    LARGEST_UNKNOWN,
+)
 from distribute_challenge.core.futures import Future
 from distribute_challenge.core.messages import Task
 from distribute_challenge.errors import OptionError, ResultTimeoutError, WorkerLostError
@@ -126,6 +131,19 @@ def test_chunks_start_with_one_call_and_grow() -> None:
     assert len(list(double.map(range(2000), backend=backend))) == 2000
     assert backend.sizes[0] == 1
     assert max(backend.sizes) > 8
+
+
+@pytest.mark.parametrize(
+    ("result_size", "most"),
+    [(0, LARGEST_UNKNOWN), (1, LARGEST), (LARGEST_RESULTS // 100, 100)],
+    ids=["unknown", "small", "large"],
+)
+def test_the_size_of_the_results_bounds_the_calls_of_a_chunk(result_size: int, most: int) -> None:
+    """They wait for the last of them; and the client keeps those that come before their turn."""
+    backend = Automatic(lambda numbers: None)
+    backend.result_size = result_size
+    assert sum(double.map(range(5 * LARGEST), backend=backend)) == 5 * LARGEST * (5 * LARGEST - 1)
+    assert most / 2 < max(backend.sizes) <= most
 
 
 def test_large_arguments_bound_the_calls_of_a_chunk() -> None:

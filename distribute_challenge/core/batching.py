@@ -13,8 +13,9 @@ would hold calls that another could run. The smallest of three bounds decides:
    take less than a message costs are not divided;
 3. `GROWTH` times the last size, because the first durations measured may not be typical.
 
-Large results make a fourth: those of one message, which wait for the last call in it, take
-`LARGEST_RESULTS` bytes together.
+The size of the results makes a fourth: those of one message, which wait for the last call in it,
+take `LARGEST_RESULTS` bytes together. Where it is not known, a message has at most `LARGEST_UNKNOWN`
+calls, and in any case `LARGEST`.
 
 Calls that are made one by one would each have a message of their own. So while `FEW` messages of a
 function are out, calls of it that together take less than a message costs wait for others to share
@@ -39,9 +40,10 @@ TARGET = 0.05  # Seconds of work in one message: 2 % overhead, and short enough 
 GIVE_BACK_AFTER = 0.2
 # Messages a second, at most, that one client and one worker's main process should be busy with.
 MESSAGES = 250
-LARGEST = 4096  # Calls in one message: bounds the memory that one message takes, as does the next.
+LARGEST = 32_768  # Calls in one message.
+LARGEST_UNKNOWN = 4096  # The same while the size of their results is not known.
 LARGEST_BYTES = 1_000_000  # Size of the arguments in a message with more than one call.
-LARGEST_RESULTS = 8_000_000  # Bytes of large results of a message with more than one call.
+LARGEST_RESULTS = 4_000_000  # Bytes of the results of a message with more than one call.
 GROWTH = 8  # The next batch is at most so many times larger than the last.
 SHARES = 2  # The waiting calls are divided into so many batches for each worker process.
 MEMORY = 0.5  # Weight of the latest batch in the average.
@@ -66,7 +68,7 @@ class BatchSizer:
     """
 
     __slots__ = (
-        "_large_each",
+        "_bytes_each",
         "_last",
         "_measured",
         "_singles",
@@ -76,21 +78,21 @@ class BatchSizer:
 
     def __init__(self) -> None:
         self.seconds_per_call: float | None = None
-        self._large_each = 0.0
+        self._bytes_each = 0.0
         self._last = 1
         self._measured = 0
         self._singles = 0
         self._was_cut_short = False
 
-    def record(self, calls: int, seconds: float, large: int = 0) -> None:
+    def record(self, calls: int, seconds: float, size: int = 0) -> None:
         """Record how long a batch of calls took on its worker.
 
         Args:
             calls: Number of calls in the batch.
             seconds: Seconds that they took together.
-            large: Bytes of their results that lie in stores.
+            size: Bytes of their results; 0 if it is not known.
         """
-        self._large_each = large / calls
+        self._bytes_each = size / calls
         self._measured = calls
         each = max(seconds, 0.0) / calls
         if self.seconds_per_call is None or each > 2 * self.seconds_per_call:
@@ -137,17 +139,20 @@ class BatchSizer:
             self._last = 1
             return 1
         each = self.seconds_per_call
-        by_time = _target(slots) / each if each > 0 else LARGEST
-        if self._large_each:
-            by_time = min(by_time, LARGEST_RESULTS / self._large_each)
+        most = self._most()
+        by_time = _target(slots) / each if each > 0 else most
         share = waiting / (SHARES * max(slots, 1))
         if each * share < WORTH:
             share = min(waiting, WORTH / each) if each > 0 else waiting
-        size = min(
-            by_time, LARGEST, self._last * GROWTH, ceil(share) if share < LARGEST else LARGEST
-        )
+        size = min(by_time, most, self._last * GROWTH, ceil(share) if share < most else most)
         self._last = max(int(size), 1)
         return self._last
+
+    def _most(self) -> float:
+        """The number of calls of which one message can take the results."""
+        if not self._bytes_each:
+            return LARGEST_UNKNOWN
+        return min(LARGEST, LARGEST_RESULTS / self._bytes_each)
 
 
 class Room:
@@ -174,10 +179,10 @@ class Room:
 
     def __init__(self, slots: int, sizer: BatchSizer, calls: int, size: int) -> None:
         each = sizer.seconds_per_call
-        self._calls = LARGEST - calls
+        self._calls = LARGEST_UNKNOWN - calls
         self._seconds = 0.0 if each is None else _target(slots) - calls * each
         self._argument_bytes = LARGEST_BYTES - size
-        self._result_bytes = LARGEST_RESULTS - calls * sizer._large_each
+        self._result_bytes = LARGEST_RESULTS - calls * sizer._bytes_each
         self._taken: dict[BatchSizer, int] = {}
 
     def take(self, sizer: BatchSizer, size: int) -> bool:
@@ -195,14 +200,14 @@ class Room:
             or taken >= GROWTH * sizer._measured
             or each > self._seconds
             or size > self._argument_bytes
-            or sizer._large_each > self._result_bytes
+            or sizer._bytes_each > self._result_bytes
         ):
             return False
         self._taken[sizer] = taken + 1
         self._calls -= 1
         self._seconds -= each
         self._argument_bytes -= size
-        self._result_bytes -= sizer._large_each
+        self._result_bytes -= sizer._bytes_each
         return True
 
 

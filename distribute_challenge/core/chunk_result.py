@@ -22,8 +22,10 @@ class ChunkResult:
             that failed. There is at least one, unless calls still run.
         following: The future of the calls that still run; None: no call does.
         running: Number of the calls that still run.
+        size: Bytes of the values among the outcomes on their way; 0 if it is not known.
     """
 
     outcomes: Sequence[Any]
     following: "Future[ChunkResult] | None" = None
     running: int = 0
+    size: int = 0

@@ -34,6 +34,7 @@ from distribute_challenge.execution.batch_run import (
 )
 from distribute_challenge.execution.function_cache import CachedFunction, FunctionCache
 from distribute_challenge.execution.interruption import WHOLE, Interruption
+from distribute_challenge.execution.size_guess import SizeGuess
 from distribute_challenge.execution.watchdog import Progress, Watchdog
 from distribute_challenge.log import current_call
 from distribute_challenge.serialisation import (
@@ -51,6 +52,10 @@ FLUSH_AFTER = 0.05
 # Seconds; a call of a map that takes less cannot have closed a stream. Its other changes are
 # restored at the end of the message.
 INSTANT = 1e-6
+LOOK_EVERY = 0.005  # Seconds, at least, between two looks at the results of a chunk.
+# Bytes of results after which a chunk gives back its other calls: some times as many as the client
+# has in one message (`batching.LARGEST_RESULTS`).
+LARGEST_GUESS = 16_000_000
 FORK = 2e-5  # Seconds; a fork always takes longer.
 _NOTHING = nullcontext()
 _watchdog = Watchdog()
@@ -257,12 +262,13 @@ def _run_calls_of_chunk(
     plain = batch.timeout is None and not batch.retries and not loaded.is_async
     outcomes = progress.outcomes
     add = outcomes.append
-    deadline = progress.deadline
+    guess = SizeGuess(outcomes)
     before = generation[0]
     # A call that takes at most twice as long as the fastest call that changed nothing is assumed to
     # have changed nothing either.
     fastest, harmless = inf, 0.0
     began = time.monotonic()
+    look_at = min(began + LOOK_EVERY, progress.deadline)
     for args in calls:
         # The plain case may run a million times: there is only the call and a look at the clock.
         if plain:
@@ -291,8 +297,12 @@ def _run_calls_of_chunk(
             elif took < fastest:
                 fastest = took
                 harmless = max(INSTANT, min(2 * fastest, FORK))
-        if now > deadline and progress.is_over():
-            break
+        if now > look_at:
+            look_at = min(now + LOOK_EVERY, progress.deadline)
+            # By the results before them, the client expected these to be smaller.
+            is_large = guess.total() > LARGEST_GUESS
+            if (is_large or progress.is_overdue()) and progress.is_over():
+                break
         began = now
 
 

@@ -54,7 +54,7 @@ class Progress:
     def is_over(self) -> bool:
         """Whether the running thread must begin no more calls. It asks between two calls.
 
-        It only asks if the batch is overdue.
+        It only asks if the batch is overdue, or its results are larger than expected.
         """
         with self._lock:
             if self._kept is None:

@@ -16,7 +16,7 @@ from distribute_challenge.core.messages import Batch, Problem, Reply, Task
 from distribute_challenge.core.outcome import Failure
 from distribute_challenge.errors import Attempt
 from distribute_challenge.execution_backends import policy
-from distribute_challenge.serialisation.outcomes import decode_outcomes, note_size
+from distribute_challenge.serialisation.outcomes import bytes_of, decode_outcomes, note_size
 
 __all__ = ["lost", "process_name", "settle", "task_frame", "worker_name"]
 
@@ -47,7 +47,7 @@ def settle(future: Future[Any], task: Task, sent: float, frames: Iterable[bytes]
         outcomes = decode_outcomes(reply)
         note_size(future, reply.sections)
         if task.chunk:
-            future.resolve(ChunkResult(outcomes), stages)
+            future.resolve(ChunkResult(outcomes, size=bytes_of(reply.sections)), stages)
         elif type(outcomes[0]) is Failure:
             future.fail(outcomes[0].error, stages)
         else:

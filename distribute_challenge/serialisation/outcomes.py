@@ -29,6 +29,7 @@ from distribute_challenge.serialisation import (
 )
 
 __all__ = [
+    "bytes_of",
     "decode_outcomes",
     "encode_outcomes",
     "note_size",
@@ -189,7 +190,7 @@ def note_size(future: Future[Any], sections: Iterable[Section]) -> None:
         sections: Its results.
     """
     if is_recording():
-        future.result_size = (future.result_size or 0) + sum(map(_size, sections))
+        future.result_size = (future.result_size or 0) + bytes_of(sections)
 
 
 def note_sizes(futures: Iterable[Future[Any]], sections: Iterable[Section]) -> None:
@@ -200,6 +201,11 @@ def note_sizes(futures: Iterable[Future[Any]], sections: Iterable[Section]) -> N
         )
         for future, size in zip(futures, sizes, strict=False):
             future.result_size = size
+
+
+def bytes_of(sections: Iterable[Section]) -> int:
+    """Return the size of the results in these sections, in bytes, with their parts in stores."""
+    return sum(map(_size, sections))
 
 
 def _size(section: Section) -> int:

@@ -8,6 +8,7 @@ from distribute_challenge.core.batching import (
     GROWTH,
     LARGEST,
     LARGEST_RESULTS,
+    LARGEST_UNKNOWN,
     MESSAGES,
     TARGET,
     WORTH,
@@ -24,9 +25,9 @@ def test_the_first_batch_of_an_unknown_function_has_one_call() -> None:
 def test_a_batch_grows_by_no_more_than_its_growth() -> None:
     """The first durations may not be typical."""
     sizer = BatchSizer()
-    sizer.record(calls=1, seconds=1e-6)
-    sizes = [sizer.size(math.inf, 1) for _ in range(5)]
-    assert sizes == [GROWTH, GROWTH**2, GROWTH**3, LARGEST, LARGEST]
+    sizer.record(calls=1, seconds=1e-6, size=1)
+    sizes = [sizer.size(math.inf, 1) for _ in range(6)]
+    assert sizes == [GROWTH, GROWTH**2, GROWTH**3, GROWTH**4, LARGEST, LARGEST]
 
 
 def test_a_batch_holds_no_more_work_than_the_target() -> None:
@@ -67,7 +68,7 @@ def test_calls_that_take_no_time_make_the_largest_batch() -> None:
     sizer.record(calls=1, seconds=-1.0)
     for _ in range(10):
         size = sizer.size(math.inf, 4)
-    assert size == LARGEST
+    assert size == LARGEST_UNKNOWN
 
 
 def test_a_slower_measurement_is_adopted_at_once() -> None:
@@ -93,11 +94,11 @@ def test_the_window_keeps_every_worker_busy() -> None:
 
 
 def test_large_results_bound_the_calls_of_a_batch() -> None:
-    """They wait in a store for the last of its calls."""
+    """They wait for the last of its calls."""
     sizer = BatchSizer()
-    sizer.record(100, 0.001, large=100 * LARGEST_RESULTS // 5)
+    sizer.record(100, 0.001, size=100 * LARGEST_RESULTS // 5)
     assert sizer.size(math.inf, 1) == 5
-    sizer.record(5, 0.001, large=50 * LARGEST_RESULTS)
+    sizer.record(5, 0.001, size=50 * LARGEST_RESULTS)
     assert sizer.size(math.inf, 1) == 1
     sizer.record(1, 0.001)
     assert sizer.size(math.inf, 1) == GROWTH

@@ -50,6 +50,30 @@ def test_a_worker_gives_back_calls_that_it_could_not_begin_in_time() -> None:
     assert outcomes(identity, [[(0,), (1,), (2,)]], chunk=3, patience=-1.0) == [0]
 
 
+class Unknown:
+    def __sizeof__(self) -> int:
+        raise ValueError
+
+
+def unknown_size(number: int) -> Unknown:
+    return Unknown()
+
+
+def thousand_bytes(number: int) -> bytes:
+    return bytes(1000)
+
+
+def test_a_chunk_whose_results_are_large_gives_back_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client had expected small ones. A size that a class of the user's cannot tell is zero."""
+    monkeypatch.setattr(execution, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(execution, "LARGEST_GUESS", 2500)
+    calls = [(number,) for number in range(10)]
+    assert outcomes(thousand_bytes, [calls], chunk=10) == [bytes(1000)] * 3
+    assert len(outcomes(unknown_size, [calls], chunk=10)) == 10
+
+
 class Ahead:
     """What a worker sends while a call runs; that call ends when it has been sent."""
 

@@ -30,6 +30,7 @@ from distribute_challenge.execution_backends.celery.client.session import Sessio
 from distribute_challenge.execution_backends.celery.client.values import ClientValues, explain
 from distribute_challenge.security import Purpose
 from distribute_challenge.serialisation.outcomes import (
+    bytes_of,
     decode_outcomes,
     note_size,
     note_sizes,
@@ -230,7 +231,8 @@ class Receiver:
         if call.task.values:
             explain(call.task, outcomes)
         call.batch = None
-        call.resolve(ChunkResult(outcomes, running, count), stages)
+        size = bytes_of(reply.sections)
+        call.resolve(ChunkResult(outcomes, running, count, size), stages)
         if running is not None and call.cancelled():
             # The map was cancelled just now. It does not get the result, so it cannot do this.
             running.cancel(force=True)
