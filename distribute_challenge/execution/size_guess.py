@@ -21,15 +21,14 @@ class SizeGuess:
         self._total = 0.0
 
     def total(self) -> float:
-        """Return the bytes that all results take, from a sample of the new ones.
+        """Return the bytes that all results take, from a sample of the new ones; there is one.
 
         What is inside a container does not count.
         """
         new = self._results[self._seen :]
-        if new:
-            sample = new[:: -(-len(new) // SAMPLE)]
-            self._seen += len(new)
-            self._total += sum(map(_size, sample)) / len(sample) * len(new)
+        sample = new[:: -(-len(new) // SAMPLE)]
+        self._seen += len(new)
+        self._total += sum(map(_size, sample)) / len(sample) * len(new)
         return self._total
 
 

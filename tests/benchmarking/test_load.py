@@ -184,22 +184,37 @@ def test_ctrl_c_keeps_and_plots_what_was_measured_and_leaves_no_process(tmp_path
 class Failing(LocalWorkers):
     """Dies after a while."""
 
-    checks = 0
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._checks, self._error = 0, error
 
     def check(self) -> None:
-        Failing.checks += 1
-        if Failing.checks > 2:
-            raise ClusterStartError("the container worker-1 died:\n  its last words")
+        self._checks += 1
+        if self._checks > 2:
+            raise self._error
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("error", "code", "output"),
+    [
+        (
+            ClusterStartError("the container worker-1 died:\n  its last words"),
+            1,
+            "Error: the container worker-1 died:\n  its last words",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+    ids=["failed", "interrupted"],
+)
 def test_a_cluster_that_fails_is_an_error_and_what_was_measured_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, code: int, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "choose", lambda *_, **__: (Failing(), "cluster: failing"))
+    failing = Failing(error)
+    monkeypatch.setattr(module, "choose", lambda *_, **__: (failing, "cluster: failing"))
     result = run("--max-workers", "2", "--runtime", "20", "--output", str(tmp_path))
-    assert result.exit_code == 1
-    assert "Error: the container worker-1 died:\n  its last words" in result.output
+    assert result.exit_code == code
+    assert output in result.output
     assert f"--resume --output {tmp_path}" in result.output
     assert json.loads((tmp_path / "run.json").read_text())["steps"][0]["complete"] is False
 

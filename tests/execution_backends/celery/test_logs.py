@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -286,13 +287,20 @@ def test_output_of_a_forked_child_or_a_leftover_thread_goes_only_to_the_log(
     own: LocalCluster,
     eventually: Callable[[Callable[[], bool]], None],
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     """A thread of the call's own, while it runs, is part of it."""
+    call_has_ended = tmp_path / "call_has_ended"
 
     def spread() -> int:
         import os
 
-        threading.Timer(0.5, print, ["too late"]).start()
+        def print_late() -> None:
+            while not os.path.exists(call_has_ended):
+                time.sleep(0.01)
+            print("too late")
+
+        threading.Thread(target=print_late).start()
         thread = threading.Thread(target=print, args=["from a thread"])
         thread.start()
         thread.join()
@@ -303,6 +311,7 @@ def test_output_of_a_forked_child_or_a_leftover_thread_goes_only_to_the_log(
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     assert compute_this(backend=own.backend)(spread)().compute(timeout=DEADLINE) == 0
+    call_has_ended.touch()
     eventually(lambda: "too late" in own.log())
     assert "from a child" in own.log()
     assert texts(capsys.readouterr().out) == ["from a thread"]
