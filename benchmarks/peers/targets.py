@@ -102,6 +102,8 @@ TARGETS = (
         "at most Ray's time; through Redis at most 1.2 × bare Redis",
         (takes(_COLUMNS["payload"], "ray", 1), _beside_bare_redis),
         _COLUMNS["payload"],
+        why="Ray's processes have one pool of memory mapped for good; here each value is a file, "
+        "whose pages the kernel finds anew when it is written and when it is read",
     ),
     Target(
         "the same 50 MB array as argument of 200 calls",
@@ -121,6 +123,7 @@ TARGETS = (
         "at most loky's time",
         (takes(_COLUMNS["start"], "loky", 1),),
         _COLUMNS["start"],
+        why="a worker imports Celery, which takes more than half of the time, and Redis starts",
     ),
     Target(
         "`from distribute_challenge import compute_this`",
