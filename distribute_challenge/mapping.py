@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from distribute_challenge.core import clock
-from distribute_challenge.core.batching import LARGEST_BYTES, BatchSizer, window
+from distribute_challenge.core.batching import LARGEST, LARGEST_BYTES, BatchSizer, window
 from distribute_challenge.core.chunk import Chunk
 from distribute_challenge.core.chunk_result import ChunkResult
 from distribute_challenge.core.futures import Future
@@ -98,7 +98,7 @@ class Mapping(ToRun):
         # The function may change while the map runs: the values that this version captures are kept
         # until the map ends.
         self._hold = hold_of(self._function, backend.depot)
-        self._sizer = BatchSizer()
+        self._sizer = BatchSizer(LARGEST)
         self._bytes_per_call = 1.0  # Size of the latest chunk's arguments, divided by its calls.
         self._check = check if options.on_error == "raise" else None
         self._taken = 0

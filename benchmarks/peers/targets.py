@@ -123,7 +123,8 @@ TARGETS = (
         "at most loky's time",
         (takes(_COLUMNS["start"], "loky", 1),),
         _COLUMNS["start"],
-        why="a worker imports Celery, which takes more than half of the time, and Redis starts",
+        why="a worker of Celery is started, which takes more than half of the time, and Redis "
+        "before it",
     ),
     Target(
         "`from distribute_challenge import compute_this`",

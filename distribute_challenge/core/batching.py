@@ -55,6 +55,10 @@ HOLD = 0.005  # Seconds that they wait at most: twice the way of a message and i
 class BatchSizer:
     """Learns how long the calls of one function take, and sizes the next batch.
 
+    Args:
+        largest: Most calls in a batch once the size of their results is known. A caller that knows
+            the size of some results only, as of those in stores, leaves the default.
+
     Examples:
         >>> sizer = BatchSizer()
         >>> sizer.size(waiting=1000, slots=4)
@@ -69,6 +73,7 @@ class BatchSizer:
 
     __slots__ = (
         "_bytes_each",
+        "_largest",
         "_last",
         "_measured",
         "_singles",
@@ -76,7 +81,8 @@ class BatchSizer:
         "seconds_per_call",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = LARGEST_UNKNOWN) -> None:
+        self._largest = largest
         self.seconds_per_call: float | None = None
         self._bytes_each = 0.0
         self._last = 1
@@ -152,7 +158,7 @@ class BatchSizer:
         """The number of calls of which one message can take the results."""
         if not self._bytes_each:
             return LARGEST_UNKNOWN
-        return min(LARGEST, LARGEST_RESULTS / self._bytes_each)
+        return min(self._largest, LARGEST_RESULTS / self._bytes_each)
 
 
 class Room:

@@ -52,11 +52,11 @@ FLUSH_AFTER = 0.05
 # Seconds; a call of a map that takes less cannot have closed a stream. Its other changes are
 # restored at the end of the message.
 INSTANT = 1e-6
-LOOK_EVERY = 0.005  # Seconds, at least, between two looks at the results of a chunk.
-# Bytes of results after which a chunk gives back its other calls: some times as many as the client
-# has in one message (`batching.LARGEST_RESULTS`).
-LARGEST_GUESS = 16_000_000
 FORK = 2e-5  # Seconds; a fork always takes longer.
+LOOK_EVERY = 0.005  # Seconds, at least, between two looks at the results of a chunk.
+# Bytes of results after which a chunk gives back its other calls: four times what the client
+# expects of one message (`batching.LARGEST_RESULTS`).
+LARGEST_GUESS = 16_000_000
 _NOTHING = nullcontext()
 _watchdog = Watchdog()
 

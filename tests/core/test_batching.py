@@ -24,7 +24,7 @@ def test_the_first_batch_of_an_unknown_function_has_one_call() -> None:
 
 def test_a_batch_grows_by_no_more_than_its_growth() -> None:
     """The first durations may not be typical."""
-    sizer = BatchSizer()
+    sizer = BatchSizer(LARGEST)
     sizer.record(calls=1, seconds=1e-6, size=1)
     sizes = [sizer.size(math.inf, 1) for _ in range(6)]
     assert sizes == [GROWTH, GROWTH**2, GROWTH**3, GROWTH**4, LARGEST, LARGEST]
@@ -66,6 +66,15 @@ def test_calls_that_take_no_time_make_the_largest_batch() -> None:
     """There is no division by zero. A clock that went back counts as no time."""
     sizer = BatchSizer()
     sizer.record(calls=1, seconds=-1.0)
+    for _ in range(10):
+        size = sizer.size(math.inf, 4)
+    assert size == LARGEST_UNKNOWN
+
+
+def test_results_of_which_only_some_sizes_are_known_do_not_make_a_batch_larger() -> None:
+    """With `submit`, only the size of what lies in stores is known."""
+    sizer = BatchSizer()
+    sizer.record(calls=4096, seconds=1e-3, size=100_000)
     for _ in range(10):
         size = sizer.size(math.inf, 4)
     assert size == LARGEST_UNKNOWN
