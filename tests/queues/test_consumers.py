@@ -219,10 +219,11 @@ def test_results_raises_if_the_consumers_were_made_without_results(items: "Queue
 def test_an_error_of_the_results_ends_the_consumers(
     items: "Queue[int]", threads: ThreadsExecutionBackend
 ) -> None:
+    """One consumer: others would be stopped wherever they are, with files that they have opened."""
     results: Queue[int] = Queue(backend=threads)
     results.shutdown()
     items.put(-1)
-    consumers: Consumers[int] = Consumers(items, abs, results=results)
+    consumers: Consumers[int] = Consumers(items, abs, 1, results=results)
     with pytest.raises(ShutDown):
         consumers.join()
     wait_until(lambda: items.qsize() == 1)
