@@ -119,12 +119,14 @@ def root_allowed() -> Iterator[None]:
 def garbage() -> Iterator[None]:
     """What the tests of a module leave to the garbage collector does not fail tests of another.
 
-    A thread that is stopped while it makes an event loop leaves one that is not closed.
+    A thread that is stopped while it makes an event loop leaves one that is not closed. What lives
+    on, mostly imported modules, is not looked at again: each look would take seconds in the end.
     """
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

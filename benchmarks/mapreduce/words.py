@@ -1,14 +1,15 @@
 """Counts the words of the machine's own text, on several systems.
 
-The text is the sources and documents of the standard library and of installed packages, in the
-order of their paths, and from the beginning again until there is enough. It lies in files of 1 MB,
-which are read once before. Words are what `str.split` gives. Each system ends with all words and
-their counts in a dictionary of the client.
+The text is the sources and documents of the standard library and of installed packages, folder by
+folder in the order of their names, and from the beginning again until there is enough. It lies in
+files of 1 MB, which are read once before. Words are what `str.split` gives. Each system ends with
+all words and their counts in a dictionary of the client.
 
 The workers have been started, and have run one call.
 """
 
 import operator
+import os
 import sysconfig
 import tempfile
 import time
@@ -133,13 +134,19 @@ def _files(folder: Path, number: int) -> list[Path]:
 
 def _pieces() -> Iterator[str]:
     """Yield text in pieces of some lines, for ever."""
-    roots = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")]
-    found = sorted({path for root in roots for path in root.rglob("*") if path.suffix in KINDS})
     while True:
-        for path in found:
-            text = path.read_text(encoding="utf-8", errors="ignore")
-            for first in range(0, len(text), 100_000):
-                yield text[first : first + 100_000]
+        for name in ("stdlib", "purelib"):
+            for path in _texts_in(sysconfig.get_path(name)):
+                text = path.read_text(encoding="utf-8", errors="ignore")
+                for first in range(0, len(text), 100_000):
+                    yield text[first : first + 100_000]
+
+
+def _texts_in(root: str) -> Iterator[Path]:
+    """Yield the files of text in a folder, and look into no folder before its turn."""
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(files) if Path(name).suffix in KINDS)
 
 
 SYSTEMS: dict[str, System] = installed(
