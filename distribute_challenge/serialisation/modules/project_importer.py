@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from distribute_challenge.serialisation.modules.folder_copies import FolderCopies, is_seen
+from distribute_challenge.serialisation.modules.import_circles import circles
 from distribute_challenge.serialisation.modules.loaders import (
     compiled_spec,
     missing_spec,
@@ -39,6 +40,7 @@ from distribute_challenge.serialisation.modules.locations import (
 )
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule, project_module
 from distribute_challenge.serialisation.modules.source_text import Stamp, stamp
+from distribute_challenge.serialisation.modules.versions import VersionDigests
 
 __all__ = ["ProjectImporter", "note_missing_file"]
 
@@ -60,6 +62,7 @@ class ProjectImporter:
         self._versions: dict[str, str] = {}
         self._loaded: dict[tuple[str, str], ModuleType] = {}
         self._folders = FolderCopies()
+        self._digests = VersionDigests(self._folders.here)
         # Modules that did not come with the call, but were found in its packages' folders: source
         # files with their stamps in `_found`, all others in `_others`.
         self._found: dict[str, tuple[str, Stamp]] = {}
@@ -74,7 +77,7 @@ class ProjectImporter:
             return
         self._folders.use(modules)
         by_name = {module.name: module for module in modules}
-        versions = {name: self._version(name, by_name) for name in by_name}
+        versions = self._digests.versions(by_name, by_name)
         if versions == self._sent_versions and is_current:
             self._sent = modules
             return
@@ -102,7 +105,7 @@ class ProjectImporter:
             return True
         by_name = {module.name: module for module in modules}
         self._folders.use([*self._active.values(), *modules])
-        versions = {name: self._version(name, by_name) for name in by_name}
+        versions = self._digests.versions(by_name, by_name)
         if any(self._versions.get(name, version) != version for name, version in versions.items()):
             return False
         added = [name for name in by_name if name not in self._active]
@@ -163,7 +166,7 @@ class ProjectImporter:
         )
         for imported in module.imports:
             self._find(imported)
-        self._versions[name] = self._version(name, self._active)
+        self._versions[name] = self._digests.versions([name], self._active)[name]
         return None
 
     def _is_current(self) -> bool:
@@ -173,26 +176,6 @@ class ProjectImporter:
             return True
         self._due = now + PAUSE * len(self._found)
         return all(stamp(filename) == known for filename, known in self._found.values())
-
-    def _version(self, name: str, by_name: dict[str, ProjectModule]) -> str:
-        """Return the digest of a module's source, and of all that it can reach through imports."""
-        from hashlib import sha256  # As in `functions`.
-
-        digest = sha256()
-        for module in sorted(_reachable(name, by_name), key=lambda module: module.name):
-            # Includes the module's place on this worker: the module may have remembered it, or
-            # have read files there.
-            place = [self._folders.here(path) for path in (module.filename, *module.path)]
-            parts = (
-                module.name,
-                module.filename,
-                module.is_package,
-                module.source,
-                module.imports,
-                place,
-            )
-            digest.update(repr(parts).encode(errors="surrogatepass"))
-        return digest.hexdigest()
 
     def _path(self, package: ProjectModule) -> list[str]:
         """Return the folders of a package's modules; code on this worker may have added some."""
@@ -217,7 +200,7 @@ class ProjectImporter:
 
     def _bring_back(self, names: Iterable[str]) -> None:
         names = list(names)
-        as_sent = [name for name in names if self._is_loaded_as_sent(name)]
+        as_sent = self._loaded_as_sent(names)
         for name in names:
             version = self._versions[name]
             # A module of the same name in the worker's own folder must not shadow the client's.
@@ -231,19 +214,22 @@ class ProjectImporter:
             if parent in sys.modules and name in sys.modules:
                 setattr(sys.modules[parent], child, sys.modules[name])
 
-    def _is_loaded_as_sent(self, name: str) -> bool:
-        """Whether this process has loaded a module, and all it reaches, from the sources sent.
+    def _loaded_as_sent(self, names: Iterable[str]) -> set[str]:
+        """Find modules that this process has loaded, with all they reach, from the sources sent.
 
         `django.setup` on the worker may have loaded them: models must not be defined twice.
         """
-        if name not in sys.modules:
-            return False
-        reached = _reachable(name, self._active)
-        return all(
-            _is_from_source(sys.modules[each.name], each)
-            for each in reached
-            if each.name in sys.modules
-        )
+        loaded = {name for name in names if name in sys.modules}
+        as_sent: dict[str, bool] = {}
+        for circle in circles(loaded, self._active):
+            imported = {name for each in circle for name in self._active[each].imports}
+            fits = all(as_sent.get(name, True) for name in imported) and all(
+                _is_from_source(sys.modules[name], self._active[name])
+                for name in circle
+                if name in sys.modules
+            )
+            as_sent.update(dict.fromkeys(circle, fits))
+        return {name for name in loaded if as_sent[name]}
 
 
 def _is_from_source(loaded: ModuleType, module: ProjectModule) -> bool:
@@ -278,14 +264,3 @@ def note_missing_file(error: BaseException) -> None:
                 if reason is not None:
                     error.add_note(reason)
         cause = cause.__cause__ or cause.__context__
-
-
-def _reachable(name: str, by_name: dict[str, ProjectModule]) -> list[ProjectModule]:
-    reached: dict[str, ProjectModule] = {}
-    waiting = [name]
-    while waiting:
-        module = by_name.get(waiting.pop())
-        if module is not None and module.name not in reached:
-            reached[module.name] = module
-            waiting.extend(module.imports)
-    return list(reached.values())
