@@ -75,9 +75,10 @@ def test_running_calls_are_shown_with_their_processes(collector: Collector, tmp_
             lambda now: (
                 now.totals.busy == 2
                 and now.totals.unfinished_calls == 40
-                and any(row[0] == "wait" for row in now.functions)
+                # A report may be made while the calls are.
+                and any((row.name, row.waiting + row.out) == ("wait", 40) for row in now.functions)
             ),
-            "two busy processes",
+            "two busy processes and all calls",
         )
     finally:
         path.touch()
@@ -86,8 +87,7 @@ def test_running_calls_are_shown_with_their_processes(collector: Collector, tmp_
     (worker,) = now.workers
     assert (worker.state, worker.processes, worker.busy) == ("here", 2, 2)
     assert 0 < (worker.memory or 0) <= (worker.memory_limit or 0)
-    row = next(row for row in now.functions if row.name == "wait")
-    assert (row.waiting + row.out, row.done) == (40, 0)
+    assert next(row.done for row in now.functions if row.name == "wait") == 0
     (queue,) = now.queues
     assert (queue.unfinished_calls, queue.processes) == (40, 2)
     assert now.redis.memory > 0

@@ -27,9 +27,11 @@ class _Cluster(ComposeCluster):
         return build(run) if arguments[0] == "build" else run()
 
 
-def new_cluster(output: Path, *, verbose: bool = False) -> ComposeCluster:
+def new_cluster(
+    output: Path, *, longest_call: float = PATIENCE, verbose: bool = False
+) -> ComposeCluster:
     parts = ComposeProject.find(), DockerEngine.connect()
-    return _Cluster(*parts, output=output, longest_call=PATIENCE, verbose=verbose)
+    return _Cluster(*parts, output=output, longest_call=longest_call, verbose=verbose)
 
 
 @contextmanager

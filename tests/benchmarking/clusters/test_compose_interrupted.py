@@ -138,14 +138,16 @@ def test_the_error_for_a_port_used_by_a_program_says_that_a_program_has_it(
 
 # --- interruptions
 
-RUN = """
+BUILT_WITHIN = 5 * PATIENCE  # Seconds: its image is built when no other process builds one.
+
+RUN = f"""
     import logging, sys
     from pathlib import Path
-    from distribute_challenge.benchmarking.clusters.choice import choose
+    sys.path.append({str(CHECKOUT)!r})
+    from tests.benchmarking.clusters.containers import new_cluster
 
     logging.basicConfig()
-    cluster, _ = choose("compose", output=Path(sys.argv[1]), longest_call=1.0)
-    with cluster:
+    with new_cluster(Path(sys.argv[1]), longest_call=1.0) as cluster:
         print("up", flush=True)
         cluster.scale(4)
         print("scaled", flush=True)
@@ -158,7 +160,7 @@ def test_a_new_cluster_removes_containers_left_by_a_killed_one(
 ) -> None:
     """Its last command may still be making containers."""
     with script(RUN, tmp_path, str(tmp_path / "killed")) as program:
-        program.wait_for("up\n")
+        program.wait_for("up\n", within=BUILT_WITHIN)
         program.send(signal.SIGKILL)
         program.wait()
     with (
@@ -179,6 +181,7 @@ def test_ctrl_c_while_the_image_is_built_leaves_nothing(
         wait_until(
             lambda: log.exists() and "building\n" in log.read_text().replace("echo building", ""),
             "the build",
+            within=BUILT_WITHIN,
         )
         program.send(signal.SIGINT)
         assert program.wait() in AFTER_CTRL_C, program.output
@@ -190,7 +193,7 @@ def test_ctrl_c_while_the_cluster_is_scaled_leaves_nothing(
     again: bool, place: int, tmp_path: Path
 ) -> None:
     with script(RUN, tmp_path, str(tmp_path / "out")) as program:
-        program.wait_for("up\n")
+        program.wait_for("up\n", within=BUILT_WITHIN)
         wait_until(lambda: mentioning("--scale worker=4"), "the order")
         program.send(signal.SIGINT)
         if again:
