@@ -11,6 +11,7 @@ from tests.docker_engine import CHECKOUT
 from tests.processes import program
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chaos", "soak"])
 def test_a_former_name_runs_the_command_of_the_checkout(tmp_path: Path, name: str) -> None:
     command = [sys.executable, "-m", f"distribute_challenge.benchmarking.{name}", "--help"]

@@ -12,7 +12,7 @@ from distribute_challenge.execution_backends.celery import CeleryExecutionBacken
 from tests.cli.conftest import COMMAND
 from tests.processes import PATIENCE, program, run, wait_until
 
-pytestmark = pytest.mark.celery
+pytestmark = [pytest.mark.celery, pytest.mark.slow]
 
 CELERY = [sys.executable, "-m", "celery", "-A", "distribute_challenge.execution_backends.celery"]
 

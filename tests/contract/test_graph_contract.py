@@ -228,6 +228,7 @@ def test_an_argument_that_cannot_be_pickled_is_refused_at_the_callers_line(
         add(add(1), identity(threading.Lock())).submit(backend)
 
 
+@pytest.mark.slow
 def test_a_chain_longer_than_the_stack_of_python_runs(engine: tuple[str, ExecutionBackend]) -> None:
     """It is longer than Python's stack."""
     name, backend = engine
@@ -349,6 +350,7 @@ def node(kind: str, argument: Any) -> Any:
     return [argument]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     deadline=None,

@@ -41,6 +41,7 @@ def double(x: int) -> int:
     return x * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mapper", "partitions"), [(words, None), (words, 3), (counts, None)])
 def test_a_fold_gives_what_a_counter_gives(
     engine: tuple[str, ExecutionBackend], mapper: Any, partitions: int | None

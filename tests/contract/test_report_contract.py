@@ -41,6 +41,7 @@ def counts(study: Study) -> dict[str, tuple[int, int]]:
     return {name: (each.calls, each.failed) for name, each in study.functions.items()}
 
 
+@pytest.mark.slow
 def test_a_report_counts_calls_made_in_any_way(engine: tuple[str, ExecutionBackend]) -> None:
     kind, backend = engine
     study = Study()
@@ -82,6 +83,7 @@ def test_a_report_counts_calls_made_in_any_way(engine: tuple[str, ExecutionBacke
         assert kinds["3 is odd"].worker in study.lanes.busy
 
 
+@pytest.mark.slow
 def test_a_report_counts_calls_of_executor_joblib_and_dask(backend: ExecutionBackend) -> None:
     study = Study()
     with recording(study), use_backend(backend):

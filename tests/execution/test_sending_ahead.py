@@ -63,6 +63,7 @@ def thousand_bytes(number: int) -> bytes:
     return bytes(1000)
 
 
+@pytest.mark.slow
 def test_a_chunk_whose_results_are_large_gives_back_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

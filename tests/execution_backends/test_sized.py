@@ -69,6 +69,7 @@ def test_no_size_can_be_chosen_for_a_backend_with_existing_workers(
     assert sized.lease(CeleryExecutionBackend(), 2) is None
 
 
+@pytest.mark.slow
 def test_an_embedded_cluster_is_started_with_the_leased_size(
     clean_environment: pytest.MonkeyPatch,
 ) -> None:

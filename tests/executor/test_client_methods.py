@@ -145,6 +145,7 @@ def test_methods_raise_runtime_error_after_shutdown() -> None:
             attempt()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["processes", "cluster"])
 def test_restart_ends_processes_and_cancels_calls(
     backend: str, cluster: LocalCluster, tmp_path: Path
@@ -205,6 +206,7 @@ def test_a_cluster_that_was_closed_is_not_restarted() -> None:
         executor.restart()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("backend", ["processes", "cluster"])
 def test_the_modules_of_a_file_can_be_imported(

@@ -69,6 +69,7 @@ def test_executors_with_the_same_number_share_a_local_cluster(
         assert third.submit(os.getpid).result(TIMEOUT) == process
 
 
+@pytest.mark.slow
 def test_a_number_is_the_size_of_a_pool(tmp_path: Path) -> None:
     with Executor(3, backend="threads") as executor:
         assert executor._max_workers == 3
@@ -209,6 +210,7 @@ def test_asyncio_runs_functions_in_it() -> None:
         assert asyncio.run(main(executor)) == 32
 
 
+@pytest.mark.slow
 def test_only_the_calls_that_kill_their_process_fail(
     cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

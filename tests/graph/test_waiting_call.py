@@ -258,6 +258,7 @@ def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
         assert ended(fork(work)) == 0
 
 
+@pytest.mark.slow
 def test_large_values_of_ended_cancelled_and_failed_calls_are_released(
     eventually: Eventually,
 ) -> None:

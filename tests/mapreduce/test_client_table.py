@@ -98,6 +98,7 @@ def test_the_client_table_divides_its_pairs_in_memory_or_into_a_file(limit: int)
     assert dict(table.pairs(is_sorted=False)) == {}
 
 
+@pytest.mark.slow
 def test_functions_of_the_user_do_not_run_in_the_client() -> None:
     """They may need what only workers have."""
 

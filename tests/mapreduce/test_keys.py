@@ -56,6 +56,7 @@ class Point(NamedTuple):
     y: int
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None)
 @given(data=st.data())
@@ -91,6 +92,7 @@ def test_keys_that_are_equal_for_python_have_equal_bytes(one: Any, other: Any) -
     assert stable_bytes(one) == stable_bytes(other)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.one_of(*map(st.lists, KINDS.values()), st.lists(ANY)))
 def test_keys_are_put_into_the_order_of_their_bytes(keys: list[Any]) -> None:
@@ -143,6 +145,7 @@ def test_a_key_has_one_partition_whatever_the_hash_seed_is() -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(ANY, max_size=20) | st.lists(TEXTS, min_size=1))
 def test_pairs_are_divided_by_the_partitions_of_their_keys(keys: list[Any]) -> None:

@@ -20,6 +20,7 @@ def cluster() -> Iterator[LocalCluster]:
         yield cluster
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 def test_consumers_leave_workers_free_for_other_calls(cluster: LocalCluster) -> None:
     """Also if there are more consumers than workers."""
@@ -31,6 +32,7 @@ def test_consumers_leave_workers_free_for_other_calls(cluster: LocalCluster) -> 
         consumers.join()
 
 
+@pytest.mark.slow
 @pytest.mark.celery
 def test_a_consumer_that_dies_is_replaced(cluster: LocalCluster, tmp_path: Path) -> None:
     """Its item is done by another one; an item that ends each of its processes is a dead letter."""

@@ -103,6 +103,7 @@ def test_the_cluster_works_after_each_kind_of_fault(
     wait_until(works, "a value")
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_during_a_fault_it_should_survive_is_an_error(rig: Rig) -> None:
     kind = "shared memory full"
     if lack := KINDS[kind].lacks():

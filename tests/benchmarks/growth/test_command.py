@@ -44,6 +44,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     return asked
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_files_tables_and_charts(
     tmp_path: Path, asked: list[tuple[str, dict[str, Any]]]
 ) -> None:
@@ -98,6 +99,7 @@ def test_sizes_that_take_too_much_memory_are_left_out(
     assert sizes == [size for size in SWEEPS["size"].values if size < 10**9]
 
 
+@pytest.mark.slow
 def test_charts_are_drawn_again_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_text(json.dumps(recorded()))

@@ -215,6 +215,7 @@ def test_a_spare_file_that_another_process_takes_is_not_used(
     assert store.get("value", SIZE) == content(1)
 
 
+@pytest.mark.slow
 def test_many_threads_see_the_values_that_they_put(store: SharedMemoryStore) -> None:
     """Each puts, reads and frees values, and keeps some of them mapped for a while."""
     stores = [store, attached(store)]
