@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from distribute_challenge.serialisation.modules.folder_copies import FolderCopies, is_seen
-from distribute_challenge.serialisation.modules.import_circles import circles
+from distribute_challenge.serialisation.modules.import_graph import components
 from distribute_challenge.serialisation.modules.loaders import (
     compiled_spec,
     missing_spec,
@@ -221,14 +221,14 @@ class ProjectImporter:
         """
         loaded = {name for name in names if name in sys.modules}
         as_sent: dict[str, bool] = {}
-        for circle in circles(loaded, self._active):
-            imported = {name for each in circle for name in self._active[each].imports}
+        for component in components(loaded, self._active):
+            imported = {name for each in component for name in self._active[each].imports}
             fits = all(as_sent.get(name, True) for name in imported) and all(
                 _is_from_source(sys.modules[name], self._active[name])
-                for name in circle
+                for name in component
                 if name in sys.modules
             )
-            as_sent.update(dict.fromkeys(circle, fits))
+            as_sent.update(dict.fromkeys(component, fits))
         return {name for name in loaded if as_sent[name]}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from distribute_challenge.serialisation.modules.import_circles import circles
+from distribute_challenge.serialisation.modules.import_graph import components
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 
 __all__ = ["VersionDigests"]
@@ -37,12 +37,12 @@ class VersionDigests:
         from hashlib import sha256  # As in `serialisation.functions`.
 
         versions: dict[str, str] = {}
-        for circle in circles(names, by_name):
-            imported = {name for each in circle for name in by_name[each].imports}
-            digest = sha256(b"".join(sorted(self._digest(by_name[each]) for each in circle)))
+        for component in components(names, by_name):
+            imported = {name for each in component for name in by_name[each].imports}
+            digest = sha256(b"".join(sorted(self._digest(by_name[each]) for each in component)))
             for version in sorted({versions[name] for name in imported if name in versions}):
                 digest.update(version.encode())
-            versions.update(dict.fromkeys(circle, digest.hexdigest()))
+            versions.update(dict.fromkeys(component, digest.hexdigest()))
         return versions
 
     def _digest(self, module: ProjectModule) -> bytes:
@@ -52,7 +52,8 @@ class VersionDigests:
         places = [self._place(path) for path in (module.filename, *module.path)]
         known = self._digests.get(module.name)
         if known is None or known[0] is not module or known[1] != places:
-            parts = (*module[: module._fields.index("path")], places)
+            is_package, source = module.is_package, module.source
+            parts = module.name, module.filename, is_package, source, module.imports, places
             digest = sha256(repr(parts).encode(errors="surrogatepass")).digest()
             known = self._digests[module.name] = module, places, digest
         return known[2]

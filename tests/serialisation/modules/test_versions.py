@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distribute_challenge.serialisation.modules.import_circles import circles
+from distribute_challenge.serialisation.modules.import_graph import components
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 from distribute_challenge.serialisation.modules.versions import VersionDigests
 
@@ -47,12 +47,14 @@ def test_modules_that_reach_each_other_come_together_and_after_what_they_import(
     modules: Project,
 ) -> None:
     before: set[str] = set()
-    for circle in circles(modules, modules):
+    for component in components(modules, modules):
         together = {
-            other for other in reached(circle[0], modules) if circle[0] in reached(other, modules)
+            other
+            for other in reached(component[0], modules)
+            if component[0] in reached(other, modules)
         }
-        assert set(circle) == together
-        assert reached(circle[0], modules) - together <= before
+        assert set(component) == together
+        assert reached(component[0], modules) - together <= before
         assert not before & together
         before |= together
     assert before == modules.keys()
@@ -99,4 +101,4 @@ def test_a_chain_of_imports_may_be_longer_than_the_stack_of_python() -> None:
     names = [f"m{number}" for number in range(5000)]
     chain = project({name: frozenset([other]) for name, other in pairwise(names)})
     chain |= project({names[-1]: frozenset()})
-    assert [circle for (circle,) in circles(names[:1], chain)] == names[::-1]
+    assert [component for (component,) in components(names[:1], chain)] == names[::-1]

@@ -1,22 +1,25 @@
-"""The order of a project's modules by their imports, with those together that import each other."""
+"""The graph of a project's modules and their imports."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from distribute_challenge.serialisation.modules.project_modules import ProjectModule
 
-__all__ = ["circles"]
+__all__ = ["components"]
 
 
-def circles(names: Iterable[str], by_name: Mapping[str, ProjectModule]) -> Iterator[list[str]]:
-    """Yield modules and all that they can reach through imports, those that reach each other at once.
+def components(names: Iterable[str], by_name: Mapping[str, ProjectModule]) -> Iterator[list[str]]:
+    """Yield the strongly connected components: lists of modules that can reach each other.
 
-    The modules that a circle imports come before it, so what holds for all that a module can reach
-    is found in one pass. This is Tarjan's algorithm, without recursion: a chain of imports may be
-    longer than Python's stack.
+    What a component imports comes before it, so what holds for all that a module can reach is found
+    in one pass. This is Tarjan's algorithm, without recursion: a chain of imports may be longer than
+    Python's stack.
 
     Args:
         names: The modules to begin with.
         by_name: All modules of the project; other names are left out.
+
+    Yields:
+        The names of all modules that can be reached, each once.
     """
     numbers: dict[str, int] = {}
     lowest: dict[str, int] = {}  # The lowest number that each can reach among the open ones.
@@ -43,7 +46,7 @@ def circles(names: Iterable[str], by_name: Mapping[str, ProjectModule]) -> Itera
                     importer = path[-1][0]
                     lowest[importer] = min(lowest[importer], lowest[current])
                 if lowest[current] == numbers[current]:
-                    circle: list[str] = []
-                    while current not in circle[-1:]:
-                        circle.append(open_ones.popitem()[0])
-                    yield circle
+                    component: list[str] = []
+                    while current not in component[-1:]:
+                        component.append(open_ones.popitem()[0])
+                    yield component
